@@ -1,0 +1,205 @@
+"""Frozen values that cross rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from adaptox.errors import DataError
+
+Role = Literal["system", "user", "assistant"]
+Split = Literal["train", "validation", "test"]
+Decision = Literal["allow", "review", "block"]
+
+FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+# (stage, done, total): called now and then by work that takes time.
+Progress = Callable[[str, int, int], None]
+
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Report progress to nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message: who spoke, and what."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """One or more turns, oldest first."""
+
+    turns: tuple[Turn, ...]
+
+    @classmethod
+    def of(cls, value: object) -> Conversation:
+        """Read a text, or messages in OpenAI's chat form.
+
+        Args:
+            value: a string, a conversation, or a sequence of ``{"role": …, "content": …}``; `content` is a
+                string or OpenAI's list of parts, of which the text parts are kept.
+
+        Raises:
+            DataError: something else came, or a message lacks a role or a content.
+        """
+        if isinstance(value, Conversation):
+            return value
+        if isinstance(value, str):
+            return cls((Turn("user", value),))
+        if isinstance(value, Sequence) and value:
+            return cls(tuple(_turn(message) for message in value))
+        raise DataError(
+            "expected a text or a list of messages such as "
+            f'[{{"role": "user", "content": "hello"}}], got {_shown(value)}'
+        )
+
+    def messages(self) -> list[dict[str, str]]:
+        """Give the conversation back in OpenAI's chat form."""
+        return [{"role": turn.role, "content": turn.content} for turn in self.turns]
+
+
+def _turn(message: object) -> Turn:
+    if not isinstance(message, Mapping) or "role" not in message or "content" not in message:
+        raise DataError(f'expected a message {{"role": …, "content": …}}, got {_shown(message)}')
+    role, content = message["role"], message["content"]
+    if role not in get_args(Role):
+        raise DataError(f"expected a role of {', '.join(get_args(Role))}, got {role!r}")
+    if isinstance(content, list | tuple):
+        content = "\n".join(
+            part["text"]
+            for part in content
+            if isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
+        )
+    if not isinstance(content, str):
+        raise DataError(f"expected the content of a message to be a text, got {_shown(content)}")
+    return Turn(role, content)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return f"{text[:60]}… ({type(value).__name__})" if len(text) > 60 else f"{text} ({type(value).__name__})"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled conversation.
+
+    Attributes:
+        id: unique within a run.
+        conversation: what was said.
+        labels: label name → 0 or 1; an absent name is unknown.
+        teacher: label name → score in [0, 1] given by a teacher; an absent name is unknown.
+        group: prompt family; set by `prepare`, until then the id.
+        split: the split as published, or as `prepare` made it; None if there is none yet.
+        source: where the row came from, e.g. ``toxic-chat``.
+        annotated_by_human: whether a person labelled the row, None if that is not known.
+        twin: a row of a published test split whose family also occurs in its train split.
+    """
+
+    id: str
+    conversation: Conversation
+    labels: Mapping[str, int]
+    teacher: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    group: str = ""
+    split: Split | None = None
+    source: str = ""
+    annotated_by_human: bool | None = None
+    twin: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where examples came from.
+
+    Attributes:
+        reader: the reader's name.
+        location: hub id or path, as the user gave it.
+        licence: SPDX name or a sentence; ``unknown`` where the data does not say.
+        url: the data set's page, or empty.
+        sha256: hash of the files read, or the hub's fingerprint.
+        rows: how many examples were read.
+        notes: gaps that a reader of the numbers must know.
+    """
+
+    reader: str
+    location: str
+    licence: str
+    url: str
+    sha256: str
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one reader gave: the examples, in file order, and where they came from."""
+
+    examples: tuple[Example, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a scorer gave, one row an example, in input order.
+
+    Attributes:
+        labels: names of the columns.
+        logits: (examples, labels), uncalibrated; the largest over a conversation's windows.
+        windows: (examples,), how many windows were read.
+        truncated: (examples,), whether tokens were left unread.
+    """
+
+    labels: tuple[str, ...]
+    logits: FloatArray
+    windows: IntArray
+    truncated: BoolArray
+
+    def column(self, label: str) -> FloatArray:
+        """Give the logits of one label, shape (examples,)."""
+        return self.logits[:, self.labels.index(label)]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a user gets for one conversation.
+
+    Attributes:
+        id: the user's id, or the position in the input.
+        scores: label → calibrated probability.
+        decision: ``block`` if any label is at or above its threshold, else ``allow``; ``review`` where a
+            policy has a band for it.
+        flagged: label → at or above its threshold.
+        truncated: tokens were left unread.
+        windows: how many windows were read.
+    """
+
+    id: str
+    scores: Mapping[str, float]
+    decision: Decision
+    flagged: Mapping[str, bool]
+    truncated: bool
+    windows: int
+
+    def to_json(self) -> dict[str, object]:
+        """Give the form that ``predict --json`` prints."""
+        return {
+            "id": self.id,
+            "scores": dict(self.scores),
+            "decision": self.decision,
+            "flagged": dict(self.flagged),
+            "truncated": self.truncated,
+            "windows": self.windows,
+        }
