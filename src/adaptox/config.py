@@ -39,7 +39,7 @@ LEARNING_RATES: dict[AdapterKind, float] = {"none": 7e-5, "lora": 1e-3, "dora": 
 class Section(BaseModel):
     """A table of the settings: frozen, every key known."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class ColumnMap(Section):
@@ -252,15 +252,20 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _fill_learning_rates(cls, data: Any) -> Any:
-        train, adapter = data.get("train", {}), data.get("adapter", {})
-        if not isinstance(train, dict) or not isinstance(adapter, dict):
+        if not isinstance(data, dict) or not isinstance(data.get("train", {}), dict):
             return data
-        kind = adapter.get("kind", "none")
-        train = dict(train)
-        rate = train.setdefault("learning_rate", LEARNING_RATES.get(kind, LEARNING_RATES["none"]))
-        if isinstance(rate, int | float):
-            train.setdefault("head_learning_rate", max(1e-4, rate))
-        return {**data, "train": train}
+        adapter = data.get("adapter", {})
+        if isinstance(adapter, dict):
+            kind = adapter.get("kind")
+        else:
+            kind = adapter.kind if isinstance(adapter, AdapterConfig) else None
+        default = next((rate for name, rate in LEARNING_RATES.items() if name == kind), LEARNING_RATES["none"])
+        train = {"learning_rate": default, **data.get("train", {})}
+        try:
+            rate = float(train["learning_rate"])
+        except (TypeError, ValueError):
+            rate = default  # the field itself says what is wrong with it
+        return {**data, "train": {"head_learning_rate": _head_rate(rate), **train}}
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Config:
@@ -298,7 +303,7 @@ def load(path: Path) -> Config:
     if not path.is_file():
         raise ConfigError(f"no settings file at {path}: expected a TOML file such as configs/toxic-chat.toml")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
     return parse(data, str(path))
@@ -307,7 +312,8 @@ def load(path: Path) -> Config:
 def override(config: Config, changes: dict[str, Any]) -> Config:
     """Give a copy with some keys changed.
 
-    Rates that were not set by hand follow a changed adapter kind.
+    Learning rates that were left out follow what they depend on: the body's the adapter kind, the head's the
+    body's.
 
     Args:
         config: what to start from.
@@ -317,16 +323,18 @@ def override(config: Config, changes: dict[str, Any]) -> Config:
         ConfigError: as `parse`.
     """
     data = config.model_dump(exclude_unset=True, mode="json")
-    defaults = LEARNING_RATES[config.adapter.kind]
-    train = data.get("train", {})
-    if "adapter.kind" in changes and train.get("learning_rate") == defaults:
-        train.pop("learning_rate")
-        train.pop("head_learning_rate", None)
+    rate, train = config.train.learning_rate, data["train"]
+    if config.train.head_learning_rate == _head_rate(rate):
+        del train["head_learning_rate"]
+    if rate == LEARNING_RATES[config.adapter.kind]:
+        del train["learning_rate"]
     for key, value in changes.items():
         table = data
         *path, last = key.split(".")
         for part in path:
             table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"cannot set {key!r}: {part!r} is not a table of settings; set it as a whole")
         table[last] = value
     return parse(data)
 
@@ -336,13 +344,19 @@ def resolved_json(config: Config) -> str:
     return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
 
+def _head_rate(rate: float) -> float:
+    return max(1e-4, rate)
+
+
 def _explain(detail: Any) -> str:
     path = [str(part) for part in detail["loc"]]
     key = ".".join(path)
     if detail["type"] == "extra_forbidden":
         return f"unknown key {key!r}: {nearest(path[-1], _known_keys(path[:-1]))}"
-    message = detail["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}, got {detail['input']!r}" if path else message
+    if detail["type"] == "value_error":  # raised by a validator of ours, which says what came
+        message = detail["msg"].removeprefix("Value error, ")
+        return f"{key}: {message}" if path else message
+    return f"{key}: {detail['msg']}, got {detail['input']!r}"
 
 
 def _known_keys(path: list[str]) -> tuple[str, ...]:

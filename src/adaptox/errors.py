@@ -21,9 +21,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# A disk with less than one block of weights left counts as full.
+_NEARLY_FULL_BYTES = 4 * 1024 * 1024
 
 
 class AdaptoxError(Exception):
@@ -97,10 +101,11 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusal to write below `path` into a `StorageError`.
+    """Turn a refusal to write below `path` into a `StorageError`.
 
     Raises:
-        StorageError: the disk is full, read-only, over quota, or the folder may not be written.
+        StorageError: the disk is full, read-only, over quota, the folder may not be written, or a file stands in
+            its place.
     """
     reasons = {
         errno.ENOSPC: "the disk is full; free some space",
@@ -108,12 +113,22 @@ def storage_errors(path: Path) -> Iterator[None]:
         errno.EFBIG: "the file would be larger than the limit allows; raise it",
         errno.EROFS: "the file system is read-only; choose another folder with --out",
         errno.EACCES: "you may not write there; choose another folder with --out",
+        errno.EPERM: "you may not write there; choose another folder with --out",
+        errno.ENOTDIR: "a file stands where a folder is needed; choose another folder with --out",
+        errno.EEXIST: "a file stands where a folder is needed; choose another folder with --out",
     }
     try:
         yield
-    except OSError as error:
-        if error.errno not in reasons:
+    except AdaptoxError:
+        raise
+    except Exception as error:
+        # torch and safetensors report a full disk as errors of their own, without its number.
+        code = error.errno if isinstance(error, OSError) else errno.ENOSPC if _is_full(path) else None
+        if code not in reasons:
             raise
-        raise StorageError(
-            f"cannot write {path}: {reasons[error.errno]}, then run the same command again"
-        ) from error
+        raise StorageError(f"cannot write {path}: {reasons[code]}, then run the same command again") from error
+
+
+def _is_full(path: Path) -> bool:
+    place = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    return shutil.disk_usage(place).free < _NEARLY_FULL_BYTES

@@ -52,7 +52,7 @@ class LabelSet:
     """The labels of a model, in the order of its logits.
 
     Raises:
-        ConfigError: no label, or a name that occurs twice.
+        ConfigError: no label, a blank name, or a name that occurs twice.
     """
 
     names: tuple[str, ...]
@@ -60,6 +60,8 @@ class LabelSet:
     def __post_init__(self) -> None:
         if not self.names:
             raise ConfigError("expected at least one label, got none: set labels = ['toxicity']")
+        if not all(name.strip() for name in self.names):
+            raise ConfigError(f"expected label names, got a blank one in {list(self.names)}")
         if len(set(self.names)) != len(self.names):
             raise ConfigError(f"label names must differ, got {', '.join(self.names)}")
 

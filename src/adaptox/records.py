@@ -50,7 +50,8 @@ class Conversation:
 
         Args:
             value: a string, a conversation, or a sequence of ``{"role": …, "content": …}``; `content` is a
-                string or OpenAI's list of parts, of which the text parts are kept.
+                string or OpenAI's list of parts, of which the text parts are kept. Half of a surrogate pair is
+                replaced by U+FFFD.
 
         Raises:
             DataError: something else came, or a message lacks a role or a content.
@@ -58,7 +59,7 @@ class Conversation:
         if isinstance(value, Conversation):
             return value
         if isinstance(value, str):
-            return cls((Turn("user", value),))
+            return cls((Turn("user", _valid(value)),))
         if isinstance(value, Sequence) and value:
             return cls(tuple(_turn(message) for message in value))
         raise DataError(
@@ -78,14 +79,26 @@ def _turn(message: object) -> Turn:
     if role not in get_args(Role):
         raise DataError(f"expected a role of {', '.join(get_args(Role))}, got {role!r}")
     if isinstance(content, list | tuple):
-        content = "\n".join(
-            part["text"]
-            for part in content
-            if isinstance(part, Mapping) and part.get("type") == "text" and isinstance(part.get("text"), str)
-        )
+        content = "\n".join(text for part in content for text in _part(part))
     if not isinstance(content, str):
         raise DataError(f"expected the content of a message to be a text, got {_shown(content)}")
-    return Turn(role, content)
+    return Turn(role, _valid(content))
+
+
+def _part(part: object) -> tuple[str, ...]:
+    """Give the text of a part of a message, nothing for an image or a sound."""
+    if not isinstance(part, Mapping) or not isinstance(part.get("type"), str):
+        raise DataError(f'expected a part of a message {{"type": "text", "text": …}}, got {_shown(part)}')
+    if part["type"] != "text":
+        return ()
+    if not isinstance(part.get("text"), str):
+        raise DataError(f"expected the text of a part to be a text, got {_shown(part.get('text'))}")
+    return (part["text"],)
+
+
+def _valid(text: str) -> str:
+    """Replace halves of surrogate pairs, left where an emoji was cut in two: no tokenizer or file takes them."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _shown(value: object) -> str:

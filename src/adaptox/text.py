@@ -8,16 +8,29 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from adaptox.config import TextConfig
 from adaptox.records import Conversation
 
-# Zero-width and direction marks, soft hyphen, byte-order mark: invisible, and used to split words. The zero-width
-# joiner stays where emoji need it.
-_INVISIBLE = re.compile("[\u00ad\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+# Pictographs of emoji sequences; none of them changes under NFKC.
+_EMOJI = "[\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\U0001f300-\U0001faff]"
+# Zero-width and direction marks, soft hyphen, fillers, tags, variation selectors, byte-order mark: they show
+# nothing, and split words or hide text. The joiner and the selector of emoji stay within emoji.
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0e\ufeff\uffa0\ufff9-\ufffb\U000e0000-\U000e01ef]"
+    f"|(?<!{_EMOJI})\ufe0f|(?<!{_EMOJI})(?<!{_EMOJI}\ufe0f)\u200d|\u200d(?!{_EMOJI})"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _SPACE = re.compile(r"\s+")
+_STEPS: tuple[tuple[str, Callable[[str], str]], ...] = (
+    ("control", lambda text: _CONTROL.sub(" ", text)),
+    ("invisible", lambda text: _INVISIBLE.sub("", text)),
+    ("compatibility", lambda text: unicodedata.normalize("NFKC", text)),
+    ("space", lambda text: _SPACE.sub(" ", text).strip()),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +52,7 @@ def normalise(text: str) -> Rendered:
     Idempotent: normalising twice changes nothing more.
     """
     changes = []
-    for name, step in (
-        ("control", lambda value: _CONTROL.sub(" ", value)),
-        ("invisible", lambda value: _INVISIBLE.sub("", value)),
-        ("compatibility", lambda value: unicodedata.normalize("NFKC", value)),
-        ("space", lambda value: _SPACE.sub(" ", value).strip()),
-    ):
+    for name, step in _STEPS:
         changed = step(text)
         if changed != text:
             changes.append(name)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from adaptox.records import BoolArray, FloatArray, IntArray
 
-# In the order of the tables. All but brier and ece are better when higher.
+# In the order of the tables. All are better when higher, but for the last two.
 METRICS = ("auprc", "f1", "precision", "recall", "accuracy", "auroc", "recall_at_fpr_01", "brier", "ece")
+BETTER_WHEN_LOWER = ("brier", "ece")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,67 @@ class Provenance:
     hardware: str
     commit: str
     config: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether one evaluation is better than another on the same rows.
+
+    Attributes:
+        metric: which metric, see `METRICS`.
+        slice_name: on which slice.
+        difference: first minus second, with its interval over the same draws of families.
+        p_value: two-sided, that there is no difference.
+        verdict: about the first: ``better`` or ``worse`` where the interval leaves 0 out.
+    """
+
+    metric: str
+    slice_name: str
+    difference: Interval
+    p_value: float
+    verdict: Literal["better", "worse", "not distinguishable"]
+
+
+@dataclass(frozen=True, slots=True)
+class McNemar:
+    """McNemar's exact test on the decisions of two evaluations.
+
+    Attributes:
+        only_first: rows that only the first decides rightly.
+        only_second: rows that only the second decides rightly.
+        p_value: two-sided, that both are as likely to be the right one.
+    """
+
+    only_first: int
+    only_second: int
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class PrecisionRecall:
+    """The precision-recall curve, from the lowest threshold to the highest.
+
+    Attributes:
+        thresholds: (points,) ascending.
+        precision: (points,) at each threshold.
+        recall: (points,) at each threshold.
+    """
+
+    thresholds: FloatArray
+    precision: FloatArray
+    recall: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether scores are what they say: bins of equal mass, lowest scores first.
+
+    Attributes:
+        scores: (bins,) mean calibrated probability.
+        shares: (bins,) share of positives.
+        counts: (bins,) rows.
+    """
+
+    scores: FloatArray
+    shares: FloatArray
+    counts: IntArray

@@ -1,0 +1,127 @@
+"""Rendered text → tokens: windows, truncation, padding. Needs numpy and tokenizers only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from tokenizers import Encoding, Tokenizer
+
+from adaptox.config import EncodeConfig, TextConfig
+from adaptox.errors import BaseModelError
+from adaptox.records import Conversation, IntArray
+from adaptox.text import render
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """The tokens of one conversation.
+
+    Attributes:
+        windows: token ids of each window, special tokens included; at least one.
+        truncated: tokens were left unread.
+    """
+
+    windows: tuple[tuple[int, ...], ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Padded:
+    """A batch of windows, padded to the longest.
+
+    Attributes:
+        input_ids: (windows, tokens).
+        attention_mask: (windows, tokens), 1 where there is a token.
+    """
+
+    input_ids: IntArray
+    attention_mask: IntArray
+
+
+class Encoder:
+    """Turns conversations into token windows, the same way in training and in serving.
+
+    Args:
+        tokenizer: a tokenizer with a post-processor that adds the special tokens; it is copied.
+        pad_token_id: fills short rows.
+        encode: window length, stride, and what happens to longer texts.
+        text: how a conversation becomes one text.
+        max_positions: the longest input that the base can read, special tokens included.
+
+    Raises:
+        BaseModelError: the base reads fewer tokens than the settings ask for.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        pad_token_id: int,
+        encode: EncodeConfig,
+        text: TextConfig,
+        max_positions: int | None = None,
+    ) -> None:
+        if max_positions is not None and encode.max_tokens > max_positions:
+            raise BaseModelError(
+                f"encode.max_tokens = {encode.max_tokens}, but this base reads at most {max_positions} tokens: "
+                f"set encode.max_tokens = {max_positions} or choose another base"
+            )
+        self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
+        self.tokenizer.no_padding()
+        self.tokenizer.enable_truncation(encode.max_tokens, stride=encode.stride)
+        self.pad_token_id = pad_token_id
+        self.config = encode
+        self.text = text
+
+    def encode(self, conversations: Sequence[Conversation]) -> tuple[Encoded, ...]:
+        """Encode for scoring: every window, unless the settings say `truncate`."""
+        whole = self.config.overflow == "windows"
+        return tuple(
+            Encoded(
+                (tuple(first.ids), *(tuple(more.ids) for more in first.overflowing if whole)),
+                truncated=bool(first.overflowing) and not whole,
+            )
+            for first in self._encodings(conversations)
+        )
+
+    def heads(self, conversations: Sequence[Conversation]) -> tuple[tuple[int, ...], ...]:
+        """Encode for training: the first window of each conversation."""
+        return tuple(tuple(first.ids) for first in self._encodings(conversations))
+
+    def pad(self, windows: Sequence[Sequence[int]]) -> Padded:
+        """Pad windows to the longest among them."""
+        longest = max(len(window) for window in windows)
+        input_ids = np.full((len(windows), longest), self.pad_token_id, dtype=np.int64)
+        attention_mask = np.zeros((len(windows), longest), dtype=np.int64)
+        for row, window in enumerate(windows):
+            input_ids[row, : len(window)] = window
+            attention_mask[row, : len(window)] = 1
+        return Padded(input_ids, attention_mask)
+
+    def _encodings(self, conversations: Sequence[Conversation]) -> list[Encoding]:
+        texts = [render(conversation, self.text).text for conversation in conversations]
+        return self.tokenizer.encode_batch(texts)
+
+
+def batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:
+    """Group positions of like length, longest first, so that no padded batch exceeds `max_tokens`.
+
+    Args:
+        lengths: tokens of each window.
+        max_tokens: padded tokens per batch; a single longer window still makes a batch.
+
+    Yields:
+        Positions into `lengths`; together they cover each once.
+    """
+    batch: list[int] = []
+    longest = 0
+    for position in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if batch and (len(batch) + 1) * longest > max_tokens:
+            yield batch
+            batch = []
+        if not batch:
+            longest = lengths[position]
+        batch.append(position)
+    if batch:
+        yield batch

@@ -1,0 +1,49 @@
+"""Scores + truth → Evaluation: metrics, slices, intervals clustered by prompt family, paired tests.
+
+`evaluate` measures, `compare`, `mcnemar` and `holm` judge two or more results, `precision_recall` and
+`reliability` give the figures their points, `to_json` writes ``metrics.json``.
+"""
+
+from __future__ import annotations
+
+from adaptox.evaluate.curves import precision_recall, reliability
+from adaptox.evaluate.measure import evaluate
+from adaptox.evaluate.paired import compare, holm, mcnemar
+from adaptox.evaluate.provenance import commit, hardware
+from adaptox.evaluate.values import (
+    BETTER_WHEN_LOWER,
+    METRICS,
+    Comparison,
+    Evaluation,
+    Interval,
+    McNemar,
+    PrecisionRecall,
+    Provenance,
+    Reliability,
+    ScoredRows,
+    SliceResult,
+)
+from adaptox.evaluate.written import to_json
+
+__all__ = [
+    "BETTER_WHEN_LOWER",
+    "METRICS",
+    "Comparison",
+    "Evaluation",
+    "Interval",
+    "McNemar",
+    "PrecisionRecall",
+    "Provenance",
+    "Reliability",
+    "ScoredRows",
+    "SliceResult",
+    "commit",
+    "compare",
+    "evaluate",
+    "hardware",
+    "holm",
+    "mcnemar",
+    "precision_recall",
+    "reliability",
+    "to_json",
+]

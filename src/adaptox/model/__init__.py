@@ -1,0 +1,35 @@
+"""Base + head + adapter: load, warm-start, attach, merge, save."""
+
+from adaptox.errors import MissingExtraError
+
+try:
+    from adaptox.model.adapters import (
+        TrainableShare,
+        attach,
+        head_fingerprint,
+        head_parameter_names,
+        load_adapter,
+        merge,
+        save,
+        save_adapter,
+        share,
+    )
+    from adaptox.model.base import Base, device, load_base, reload
+except ModuleNotFoundError as error:
+    raise MissingExtraError("model", "train", error.name or "torch") from error
+
+__all__ = [
+    "Base",
+    "TrainableShare",
+    "attach",
+    "device",
+    "head_fingerprint",
+    "head_parameter_names",
+    "load_adapter",
+    "load_base",
+    "merge",
+    "reload",
+    "save",
+    "save_adapter",
+    "share",
+]

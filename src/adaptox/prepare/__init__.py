@@ -1,0 +1,20 @@
+"""Examples → cleaned, de-duplicated, split and sampled data, with a manifest."""
+
+from adaptox.prepare.families import families
+from adaptox.prepare.preparing import data_sha256, mark_families, prepare
+from adaptox.prepare.values import Counts, Dropped, Families, Leak, Manifest, Prepared, Reason, Step
+
+__all__ = [
+    "Counts",
+    "Dropped",
+    "Families",
+    "Leak",
+    "Manifest",
+    "Prepared",
+    "Reason",
+    "Step",
+    "data_sha256",
+    "families",
+    "mark_families",
+    "prepare",
+]

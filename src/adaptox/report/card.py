@@ -1,0 +1,188 @@
+"""Story → model card, as https://huggingface.co/docs/hub/model-cards describes it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+from adaptox.errors import MissingExtraError
+from adaptox.evaluate.values import Evaluation, SliceResult
+from adaptox.records import Origin
+from adaptox.report import phrases
+from adaptox.report.page import FIRST_METRICS, origins_table
+from adaptox.report.phrases import METRIC_WORDS, SLICE_REASONS, count, metric, with_interval
+from adaptox.report.tables import Table, markdown, markdown_cell
+from adaptox.report.values import RunStory
+
+_NON_COMMERCIAL = re.compile(r"\bnc\b|non-?\s?commercial", re.IGNORECASE)
+_SHARE_ALIKE = re.compile(r"\bsa\b|share-?\s?alike", re.IGNORECASE)
+_UNKNOWN = re.compile(r"unknown|^\s*$", re.IGNORECASE)
+_SPDX = re.compile(r"[A-Za-z0-9.+-]+\Z")
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+\Z")
+
+
+def model_card(story: RunStory) -> str:
+    """Write the model card: front matter with the results for the hub, then what a user must know.
+
+    Args:
+        story: the run; no text of an example reaches the card.
+
+    Raises:
+        MissingExtraError: huggingface_hub is not installed.
+    """
+    evaluation = story.evaluation
+    things = markdown_cell(phrases.subject(evaluation.label))
+    threshold = phrases.threshold_sentence(evaluation, story.evaluated_on)
+    parts = (
+        f"---\n{_front_matter(story)}\n---",
+        f"# {markdown_cell(story.title)}",
+        f"A classifier of {things} in chatbot conversations, made with adaptox.",
+        f"**{markdown_cell(phrases.headline(evaluation))}** "
+        f"Measured on {story.evaluated_on}. {markdown_cell(threshold)} "
+        f"{phrases.confidence_sentence(evaluation)}",
+        *(f"> {markdown_cell(note)}" for note in story.notes),
+        "## Results",
+        markdown(_results(evaluation)).strip(),
+        _reasons(evaluation),
+        "## Intended use",
+        _INTENDED.format(threshold=phrases.number(evaluation.threshold)),
+        "## Limits",
+        _limits(story),
+        "## Data and licence",
+        licence_sentence(story.origins),
+        markdown(origins_table(story)).strip(),
+        "## Reproduce",
+        f"````sh\n{story.command.replace('````', '')}\n````",
+        f"Code {markdown_cell(story.provenance.commit)}, seed {story.provenance.seed}, data "
+        f"`{story.provenance.data_sha256[:16]}`, on {markdown_cell(story.provenance.hardware)}.",
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+_INTENDED = """\
+Flagging chatbot prompts and conversations for review, and filtering data. Use the scores with the threshold stored
+in the bundle ({threshold}), or fit another on your own validation rows; some of what it flags is harmless, so let
+a person decide where a decision matters. It is not meant for judging people, nor as the only safeguard of a
+product."""
+
+
+def _limits(story: RunStory) -> str:
+    main = story.evaluation.main
+    recall, precision = metric(main, "recall"), metric(main, "precision")
+    lines = [
+        "Other platforms, languages and times than the data's are untested; expect lower numbers there.",
+        "Words that name groups of people can raise the score of harmless texts; measure this on your own data.",
+        "Letters that look alike and invisible characters are normalised, other disguises are not undone.",
+    ]
+    if math.isfinite(recall.value):
+        lines.insert(0, f"It misses {_rest(recall.value)} of the positive rows of this test.")
+    if math.isfinite(precision.value):
+        lines.insert(1, f"Of its alarms on this test, {_rest(precision.value)} are false.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _rest(share: float) -> str:
+    return f"{100 * (1 - share):.0f} %"
+
+
+def _results(evaluation: Evaluation) -> Table:
+    header = ("rows", "n (positive)", *(METRIC_WORDS[name] for name in FIRST_METRICS))
+    rows = tuple(
+        (
+            f"{code}: {result.description}",
+            f"{count(result.n)} ({count(result.positives)})",
+            *(with_interval(metric(result, name)) for name in FIRST_METRICS),
+        )
+        for code, result in evaluation.slices.items()
+    )
+    return Table("", header, rows, (False, *(True for _ in header[1:])))
+
+
+def _reasons(evaluation: Evaluation) -> str:
+    return "\n".join(f"- {code}: {SLICE_REASONS[code]}" for code in evaluation.slices if code in SLICE_REASONS)
+
+
+def licence_sentence(origins: Iterable[Origin]) -> str:
+    """Say what the licences of the data mean for the weights.
+
+    Args:
+        origins: where the training rows came from.
+    """
+    origins = tuple(origins)
+    sentences = [
+        f"Trained on non-commercial data ({names}): the weights may not be used commercially."
+        for names in [_named(origins, _NON_COMMERCIAL)]
+        if names
+    ]
+    if names := _named(origins, _SHARE_ALIKE):
+        sentences.append(f"Share-alike data ({names}): pass derived data on under the same licence.")
+    if names := _named(origins, _UNKNOWN):
+        sentences.append(
+            f"The licence of some data is unknown ({names}): find it out before you publish the weights."
+        )
+    sentences.append("The licence of the base model holds as well.")
+    return " ".join(sentences)
+
+
+def _named(origins: tuple[Origin, ...], pattern: re.Pattern[str]) -> str:
+    found = dict.fromkeys(
+        f"{origin.location or origin.reader}, {origin.licence or 'unknown'}"
+        for origin in origins
+        if pattern.search(origin.licence)
+    )
+    return markdown_cell("; ".join(found))
+
+
+def card_licence(origins: Iterable[Origin]) -> str:
+    """Give the hub's licence identifier: the data's own where all agree, the non-commercial one, or ``other``.
+
+    Args:
+        origins: where the training rows came from.
+    """
+    licences = {origin.licence.strip().lower() for origin in origins}
+    restricted = sorted(licence for licence in licences if _NON_COMMERCIAL.search(licence))
+    candidates = restricted or sorted(licences)
+    plain = len(candidates) == 1 and _SPDX.match(candidates[0]) and not _UNKNOWN.search(candidates[0])
+    return candidates[0] if plain else "other"
+
+
+def _front_matter(story: RunStory) -> str:
+    try:
+        from huggingface_hub import EvalResult, ModelCardData
+    except ImportError as error:
+        raise MissingExtraError("report", "train", "huggingface_hub") from error
+    evaluation = story.evaluation
+    hub_ids = [origin.location for origin in story.origins if _HUB_ID.match(origin.location)]
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=hub_ids[0] if hub_ids else "custom",
+            dataset_name=f"{story.evaluated_on}, {code}",
+            dataset_split="validation" if story.evaluated_on == "validation" else "test",
+            metric_type=name,
+            metric_name=f"{METRIC_WORDS[name]} of {evaluation.label}",
+            metric_value=round(metric(result, name).value, 4),
+        )
+        for code, result in evaluation.slices.items()
+        for name in _defined(result)
+    ]
+    base = story.provenance.model.get("base")
+    licence = card_licence(story.origins)
+    card = ModelCardData(
+        model_name=story.title,
+        license=licence,
+        license_name="see-the-section-on-data" if licence == "other" else None,
+        base_model=base if isinstance(base, str) and _HUB_ID.match(base) else None,
+        datasets=sorted(set(hub_ids)) or None,
+        library_name="adaptox",
+        pipeline_tag="text-classification",
+        metrics=list(FIRST_METRICS),
+        tags=["moderation", evaluation.label, "adaptox"],
+        eval_results=results or None,
+    )
+    return str(card.to_yaml())
+
+
+def _defined(result: SliceResult) -> tuple[str, ...]:
+    return tuple(name for name in FIRST_METRICS if math.isfinite(metric(result, name).value))

@@ -1,0 +1,175 @@
+"""Conversations → Scores: the one scoring path of evaluation, command line and library."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from adaptox import bundle as bundles
+from adaptox.decide import Decider
+from adaptox.encode import Encoder, batches
+from adaptox.errors import DataError, MissingExtraError
+from adaptox.records import Conversation, Progress, Scores, Verdict, silent
+
+if TYPE_CHECKING:
+    import torch
+
+# Padded tokens per forward pass: small enough for a laptop's cache, large enough to keep its cores busy.
+TOKENS_PER_BATCH = 4096
+# Conversations encoded at a time, which bounds memory on long inputs.
+CHUNK = 4096
+
+
+class Scorer(Protocol):
+    """Anything that scores conversations."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the columns of the scores."""
+        ...
+
+    def score(self, conversations: Sequence[Conversation], progress: Progress = silent) -> Scores:
+        """Score conversations, in input order."""
+        ...
+
+
+class TorchScorer:
+    """Scores with a torch classifier, in full precision.
+
+    A conversation's logit is the highest over its windows, so that one offending passage is enough.
+
+    Args:
+        network: a transformers classifier with one logit a label; it is put into evaluation mode.
+        encoder: the encoder it was trained with.
+        labels: names of its logits.
+    """
+
+    def __init__(self, network: torch.nn.Module, encoder: Encoder, labels: tuple[str, ...]) -> None:
+        self._network = network.eval()
+        self._encoder = encoder
+        self._labels = labels
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the columns of the scores."""
+        return self._labels
+
+    def score(self, conversations: Sequence[Conversation], progress: Progress = silent) -> Scores:
+        """Score conversations, in input order.
+
+        Args:
+            conversations: any number, also none.
+            progress: told how many are done.
+        """
+        logits = np.empty((len(conversations), len(self._labels)))
+        windows = np.zeros(len(conversations), dtype=np.int64)
+        truncated = np.zeros(len(conversations), dtype=np.bool_)
+        for start in range(0, len(conversations), CHUNK):
+            encoded = self._encoder.encode(conversations[start : start + CHUNK])
+            rows = slice(start, start + len(encoded))
+            windows[rows] = [len(one.windows) for one in encoded]
+            truncated[rows] = [one.truncated for one in encoded]
+            owners = np.repeat(np.arange(len(encoded)), windows[rows])
+            flat = [window for one in encoded for window in one.windows]
+            best = np.full((len(encoded), len(self._labels)), -np.inf)
+            done = 0
+            for batch in batches([len(window) for window in flat], TOKENS_PER_BATCH):
+                np.maximum.at(best, owners[batch], self._forward([flat[position] for position in batch]))
+                done += len(batch)
+                progress("score", start + done * len(encoded) // len(flat), len(conversations))
+            logits[rows] = best
+        return Scores(self._labels, logits, windows, truncated)
+
+    def _forward(self, windows: Sequence[Sequence[int]]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+        import torch
+
+        padded = self._encoder.pad(windows)
+        device = next(self._network.parameters()).device
+        with torch.inference_mode():
+            output = self._network(
+                input_ids=torch.from_numpy(padded.input_ids).to(device),
+                attention_mask=torch.from_numpy(padded.attention_mask).to(device),
+            )
+        array: np.ndarray[tuple[int, int], np.dtype[np.float64]] = output.logits.double().cpu().numpy()
+        return array
+
+
+class Moderator:
+    """A bundle at work: scorer and decider together.
+
+    Args:
+        scorer: gives logits.
+        decider: gives calibrated probabilities and decisions.
+        bundle: where both came from.
+    """
+
+    def __init__(self, scorer: Scorer, decider: Decider, bundle: bundles.Bundle) -> None:
+        self.scorer = scorer
+        self.decider = decider
+        self.bundle = bundle
+
+    @classmethod
+    def open(cls, folder: Path) -> Moderator:
+        """Open a bundle.
+
+        Raises:
+            BundleError: missing, damaged, or of another version.
+            MissingExtraError: torch is not installed.
+        """
+        bundle = bundles.load(folder)
+        decider = Decider.from_json(bundle.manifest.decider)
+        return cls(open_scorer(bundle), decider, bundle)
+
+    def score(
+        self,
+        inputs: Sequence[object],
+        ids: Sequence[str] | None = None,
+        progress: Progress = silent,
+    ) -> list[Verdict]:
+        """Score texts and conversations.
+
+        Args:
+            inputs: each a text, or a list of messages in OpenAI's chat form.
+            ids: one for each input; positions if absent.
+            progress: told how many are done.
+
+        Returns:
+            One verdict for each input, in order.
+
+        Raises:
+            DataError: not a list, or an item that is neither a text nor messages.
+        """
+        if isinstance(inputs, str) or any(isinstance(item, dict) for item in inputs):
+            raise DataError(
+                "expected a list of texts or conversations, got a single one: put it into a list, [one]"
+            )
+        conversations = [Conversation.of(item) for item in inputs]
+        names = [str(position) for position in range(len(conversations))] if ids is None else ids
+        return list(self.decider.apply(self.scorer.score(conversations, progress), names))
+
+
+def open_scorer(bundle: bundles.Bundle) -> Scorer:
+    """Open the weights of a bundle.
+
+    Raises:
+        MissingExtraError: torch or transformers is not installed.
+    """
+    try:
+        import torch
+
+        from adaptox import model
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("scoring with torch weights", "train", error.name or "torch") from error
+    manifest = bundle.manifest
+    encoder = Encoder(
+        Tokenizer.from_file(str(bundle.folder / bundles.TOKENIZER)),
+        manifest.pad_token_id,
+        manifest.encode,
+        manifest.text,
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return TorchScorer(model.reload(bundle.folder).to(device), encoder, manifest.labels)

@@ -1,0 +1,125 @@
+"""One source of the settings → its reading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from adaptox.config import ColumnMap, Reader, SourceConfig
+from adaptox.errors import DataError
+from adaptox.records import Reading
+from adaptox.sources.comments import read_davidson, read_safenlp, read_wikipedia_comments, read_wikipedia_context
+from adaptox.sources.embedded import read_embedded_comments, read_embedded_conversations
+from adaptox.sources.files import SUFFIXES, existing, read_table
+from adaptox.sources.hub import read_hub
+from adaptox.sources.table import read_plain
+from adaptox.sources.toxic_chat import HUB_ID, csv_folder, is_toxic_chat, read_toxic_chat
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+# A file that tells whose folder it lies in.
+_SIGNS: Mapping[str, Reader] = {
+    "labeled_data.csv": "davidson",
+    "gc.csv": "wikipedia-context",
+    "gn.csv": "wikipedia-context",
+    "toxicity_nonfuzzed_testset.csv": "wikipedia-comments",
+    "toxiGen.json": "safenlp",
+    "implicitHate.json": "safenlp",
+}
+
+
+def read(source: SourceConfig, seed: int = 0) -> Reading:
+    """Read one source.
+
+    Args:
+        source: which reader, where, which columns, how many rows.
+        seed: of the random sample that `max_examples` asks for; file order is kept.
+
+    Raises:
+        DataError: what cannot be read, where it stands, and what to do.
+        MissingExtraError: an optional package is not installed.
+    """
+    readers: dict[Reader, Callable[[SourceConfig], Reading]] = {
+        "toxic-chat": read_toxic_chat,
+        "table": read_plain,
+        "hub": read_hub,
+        "davidson": read_davidson,
+        "wikipedia-context": read_wikipedia_context,
+        "wikipedia-comments": read_wikipedia_comments,
+        "safenlp": read_safenlp,
+        "embedded-comments": read_embedded_comments,
+        "embedded-conversations": read_embedded_conversations,
+    }
+    reader = recognise(source) if source.reader == "auto" else source.reader
+    if reader in ("table", "hub") and not source.path:
+        raise DataError(f"expected a path for the reader {reader!r}, got none: set path in this source")
+    return _sampled(readers[reader](source), source.max_examples, seed)
+
+
+def read_all(sources: Sequence[SourceConfig], seed: int = 0) -> tuple[Reading, ...]:
+    """Read several sources; where two give the same id, the later source's ids get its number in front.
+
+    Raises:
+        DataError: as `read`.
+    """
+    readings: list[Reading] = []
+    taken: set[str] = set()
+    for number, source in enumerate(sources, 1):
+        reading = read(source, seed)
+        if not taken.isdisjoint(example.id for example in reading.examples):
+            renamed = tuple(replace(example, id=f"{number}:{example.id}") for example in reading.examples)
+            reading = replace(reading, examples=renamed)
+        taken.update(example.id for example in reading.examples)
+        readings.append(reading)
+    return tuple(readings)
+
+
+def recognise(source: SourceConfig) -> Reader:
+    """Tell which reader a source needs, from its name, the files in its folder, or its columns.
+
+    Raises:
+        DataError: no path, or one that is neither there nor looks like a hub id.
+    """
+    name = source.path
+    if not name:
+        raise DataError("expected a path or a hub id, got none: set path in this source")
+    if name == "embedded-comments":
+        return "embedded-comments"
+    if name == "embedded-conversations":
+        return "embedded-conversations"
+    path = Path(name)
+    if path.is_dir():
+        return _recognise_folder(path)
+    if path.is_file():
+        by_columns = source.columns == ColumnMap() and is_toxic_chat(read_table(path).columns)
+        return "toxic-chat" if by_columns else _SIGNS.get(path.name, "table")
+    if name == HUB_ID:
+        return "toxic-chat"
+    if path.suffix.lower() in SUFFIXES or not _HUB_ID.fullmatch(name) or name.startswith("."):
+        existing(path)
+    return "hub"
+
+
+def _recognise_folder(folder: Path) -> Reader:
+    if csv_folder(folder) or csv_folder(folder, "toxicchat1123"):
+        return "toxic-chat"
+    for sign, reader in _SIGNS.items():
+        if (folder / sign).is_file():
+            return reader
+    return "table"
+
+
+def _sampled(reading: Reading, most: int | None, seed: int) -> Reading:
+    count = len(reading.examples)
+    if most is None or most >= count:
+        return reading
+    kept = np.sort(np.random.default_rng(seed).choice(count, size=most, replace=False))
+    origin = replace(
+        reading.origin,
+        rows=most,
+        notes=(*reading.origin.notes, f"a random sample of {most} of {count} rows (max_examples, seed {seed})"),
+    )
+    return Reading(tuple(reading.examples[index] for index in kept), origin)

@@ -1,0 +1,184 @@
+"""Any table with a column mapping → examples."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptox.config import ColumnMap, SourceConfig
+from adaptox.errors import DataError, nearest
+from adaptox.labels import TOXICITY
+from adaptox.records import Conversation, Example, Origin, Reading, Split
+from adaptox.sources import cells
+from adaptox.sources.files import SUFFIXES, Row, Table, existing, joined_sha256, read_table
+
+# Looked for in this order where the settings name no column.
+TEXT_COLUMNS = ("text", "prompt", "comment", "user_input", "tweet", "sentence")
+MESSAGE_COLUMNS = ("messages", "conversation")
+LABEL_COLUMNS = ("toxicity", "toxic", "label", "is_toxic")
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A column mapping that fits a table: every column it names is there.
+
+    Attributes:
+        content: column of the text or the messages.
+        is_messages: whether `content` holds messages.
+        labels: (our name, column) pairs.
+        teacher: (our name, column) pairs.
+        id: column of the ids, or None.
+        split: column of the splits, or None.
+    """
+
+    content: str
+    is_messages: bool
+    labels: tuple[tuple[str, str], ...]
+    teacher: tuple[tuple[str, str], ...]
+    id: str | None
+    split: str | None
+
+
+def read_plain(config: SourceConfig) -> Reading:
+    """Read a CSV, TSV, JSON Lines, JSON or Parquet file, or a folder of such files named by split.
+
+    Without a mapping, the text is looked for in columns such as ``text`` or ``prompt``, the label in ``toxicity``,
+    ``toxic`` or ``label``, the split in ``split``.
+
+    Raises:
+        DataError: what cannot be read, and where.
+    """
+    path = existing(Path(config.path))
+    files = _split_files(path) if path.is_dir() else ((path, None),)
+    tables = [read_table(file) for file, _ in files]
+    examples = [
+        example
+        for table, (file, split) in zip(tables, files, strict=True)
+        for example in to_examples(table, config.columns, f"{path.stem}/{file.stem}" if split else path.stem, split)
+    ]
+    origin = Origin("table", config.path, "unknown", "", joined_sha256(tables), len(examples))
+    return Reading(tuple(examples), origin)
+
+
+def to_examples(table: Table, columns: ColumnMap, source: str, split: Split | None = None) -> list[Example]:
+    """Turn the rows of a table into examples.
+
+    Args:
+        table: the rows.
+        columns: which column holds what.
+        source: goes before the ids, and into the examples.
+        split: of rows without a split column.
+
+    Raises:
+        DataError: a column that is not there, a cell that cannot be used, or an id that occurs twice.
+    """
+    mapped = fit(columns, table)
+    seen: dict[str, str] = {}
+    examples = []
+    for number, row in enumerate(table.rows, 1):
+        example = _example(row, mapped, source, number, split)
+        if example.id in seen:
+            raise DataError(
+                f"{row.place}: expected ids that differ, got {example.id!r} as in {seen[example.id]}; "
+                "make them unique or leave out columns.id"
+            )
+        seen[example.id] = row.place
+        examples.append(example)
+    return examples
+
+
+def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
+    """Fit a column mapping to a table, with the usual names where it says nothing.
+
+    Raises:
+        DataError: a column that is not there, or none that could be the text or the label; names those there are.
+    """
+    there = table.columns
+    named = [columns.id, columns.text, columns.messages, columns.split]
+    named += [*columns.labels.values(), *columns.teacher.values()]
+    for name in named:
+        if name is not None and name not in there:
+            raise DataError(f"{table.name} has no column {name!r}: {nearest(name, there)}; set it in columns")
+    content, is_messages = _content(columns, table)
+    labels = tuple(columns.labels.items())
+    if not labels and not columns.teacher:
+        usual = [name for name in LABEL_COLUMNS if name in there]
+        if labels_needed and not usual:
+            raise DataError(
+                f"{table.name} has no label column: expected one of {', '.join(LABEL_COLUMNS)}, or columns.labels "
+                f'= {{{TOXICITY} = "NAME"}} in the settings (there are: {", ".join(there)})'
+            )
+        labels = ((TOXICITY, usual[0]),) if usual else ()
+    return Mapped(
+        content,
+        is_messages,
+        labels,
+        tuple(columns.teacher.items()),
+        columns.id,
+        columns.split or ("split" if "split" in there else None),
+    )
+
+
+def conversation(row: Row, mapped: Mapped) -> Conversation:
+    """Read the conversation of a row.
+
+    Raises:
+        DataError: the cell holds neither a text nor messages.
+    """
+    value = row.cells.get(mapped.content)
+    read = cells.messages if mapped.is_messages else cells.text
+    return read(value, mapped.content, row.place)
+
+
+def _content(columns: ColumnMap, table: Table) -> tuple[str, bool]:
+    if columns.text and columns.messages:
+        raise DataError(
+            f"columns names both a text ({columns.text!r}) and messages ({columns.messages!r}): keep one of them"
+        )
+    if columns.text or columns.messages:
+        return columns.text or columns.messages or "", columns.messages is not None
+    for names, is_messages in ((TEXT_COLUMNS, False), (MESSAGE_COLUMNS, True)):
+        for name in names:
+            if name in table.columns:
+                return name, is_messages
+    raise DataError(
+        f"{table.name} has neither a text nor a messages column: expected one of {', '.join(TEXT_COLUMNS)} or "
+        f"{', '.join(MESSAGE_COLUMNS)}, or columns.text in the settings (there are: {', '.join(table.columns)})"
+    )
+
+
+def _example(row: Row, mapped: Mapped, source: str, number: int, split: Split | None) -> Example:
+    labels = {}
+    for name, column in mapped.labels:
+        label = cells.label(row.cells.get(column), column, row.place)
+        if label is not None:
+            labels[name] = label
+    teacher = {}
+    for name, column in mapped.teacher:
+        score = cells.score(row.cells.get(column), column, row.place)
+        if score is not None:
+            teacher[name] = score
+    own = row.cells.get(mapped.id) if mapped.id else None
+    return Example(
+        id=f"{source}/{number if cells.is_empty(own) else own}",
+        conversation=conversation(row, mapped),
+        labels=labels,
+        teacher=teacher,
+        split=cells.split(row.cells.get(mapped.split), row.place) if mapped.split else split,
+        source=source,
+    )
+
+
+def _split_files(folder: Path) -> Sequence[tuple[Path, Split]]:
+    files = [
+        (file, cells.SPLITS[file.stem.lower()])
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in SUFFIXES and file.stem.lower() in cells.SPLITS
+    ]
+    if not files:
+        names = ", ".join(sorted(item.name for item in folder.iterdir())[:20]) or "nothing"
+        raise DataError(
+            f"expected files such as train.csv and test.csv in the folder {folder}, got {names}; name one file"
+        )
+    return files

@@ -1,0 +1,176 @@
+"""Typed settings: TOML by hand in, resolved JSON out."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from adaptox.config import LEARNING_RATES, AdapterConfig, Config, load, override, parse, resolved_json
+from adaptox.errors import ConfigError
+
+SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+
+
+def refused(data, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse(data)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_settings_are_settings():
+    assert parse({}) == Config()
+    assert parse({}).label_set.target == "toxicity"
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_shipped_file_loads(path):
+    assert load(path).name
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"trian": {}}, "unknown key 'trian': did you mean 'train'"),
+        ({"train": {"epoch": 3}}, r"unknown key 'train\.epoch': did you mean 'epochs'"),
+        ({"sources": [{"reader": "table"}, {"pth": "x"}]}, r"unknown key 'sources\.1\.pth': did you mean 'path'"),
+        ({"sources": [{"columns": {"txt": "x"}}]}, r"unknown key 'sources\.0\.columns\.txt': did you mean 'text'"),
+        ({"adapter": {"zzz": 1}}, "there are: alpha, dropout, kind"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest(data, message):
+    refused(data, message)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"train": {"epochs": -1}}, r"train\.epochs: .*greater than 0, got -1"),
+        ({"train": {"epochs": float("inf")}}, r"train\.epochs: .*finite"),
+        ({"train": {"learning_rate": "fast"}}, r"^the settings: train\.learning_rate: [^;]*got 'fast'$"),
+        ({"train": {"learning_rate": None}}, r"^the settings: train\.learning_rate: [^;]*got None$"),
+        ({"train": 5}, "train: .*got 5"),
+        ({"adapter": 5}, "adapter: .*got 5"),
+        ({"adapter": {"kind": "lara"}}, r"adapter\.kind: .*'lora'.*got 'lara'"),
+        ({"adapter": {"kind": ["lora"]}}, r"adapter\.kind: .*got \['lora'\]"),
+        ({"encode": {"max_tokens": 64, "stride": 40}}, r"encode: stride must be at most half .*\(32\), got 40$"),
+        ({"labels": []}, "at least one label"),
+        ({"labels": ["a", "a"]}, "must differ"),
+        ({"labels": [""]}, "blank"),
+        ({"threshold": {"value": 1.0}}, r"threshold\.value: .*less than 1, got 1\.0"),
+        ([], "got \\[\\]"),
+    ],
+)
+def test_a_value_that_does_not_fit_says_what_was_expected(data, message):
+    refused(data, message)
+
+
+def test_two_faults_are_told_at_once():
+    refused({"seed": -1, "nme": "x"}, "seed: .*; unknown key 'nme'")
+
+
+@pytest.mark.parametrize("kind", LEARNING_RATES)
+def test_the_learning_rate_follows_the_adapter(kind):
+    train = parse({"adapter": {"kind": kind}}).train
+    assert train.learning_rate == LEARNING_RATES[kind]
+    assert train.head_learning_rate == max(1e-4, LEARNING_RATES[kind])
+    assert Config(adapter=AdapterConfig(kind=kind)).train == train
+
+
+def test_rates_set_by_hand_stay():
+    train = parse({"adapter": {"kind": "lora"}, "train": {"learning_rate": 2e-5}}).train
+    assert (train.learning_rate, train.head_learning_rate) == (2e-5, 1e-4)
+    train = parse({"train": {"head_learning_rate": 3e-3}}).train
+    assert (train.learning_rate, train.head_learning_rate) == (LEARNING_RATES["none"], 3e-3)
+    assert parse({"train": {"learning_rate": "3e-4"}}).train.head_learning_rate == 3e-4
+
+
+def test_an_override_changes_one_key():
+    config = parse({"name": "a", "train": {"epochs": 2}})
+    changed = override(config, {"train.epochs": 3, "text.turns": "user"})
+    assert (changed.name, changed.train.epochs, changed.text.turns) == ("a", 3, "user")
+    assert config.train.epochs == 2
+    assert override(config, {}) == config
+
+
+def test_rates_follow_an_overridden_adapter_unless_set_by_hand():
+    assert override(parse({}), {"adapter.kind": "lora"}) == parse({"adapter": {"kind": "lora"}})
+    assert override(parse({}), {"adapter": {"kind": "lora"}}) == parse({"adapter": {"kind": "lora"}})
+    by_hand = parse({"train": {"learning_rate": 2e-5, "head_learning_rate": 4e-4}})
+    assert override(by_hand, {"adapter.kind": "lora"}).train == by_hand.train
+    head = parse({"train": {"head_learning_rate": 4e-4}})
+    assert override(head, {"adapter.kind": "lora"}).train.head_learning_rate == 4e-4
+
+
+def test_the_head_follows_an_overridden_rate_unless_set_by_hand():
+    assert override(parse({}), {"train.learning_rate": 5e-4}).train.head_learning_rate == 5e-4
+    head = parse({"train": {"head_learning_rate": 4e-4}})
+    assert override(head, {"train.learning_rate": 5e-4}).train.head_learning_rate == 4e-4
+
+
+@pytest.mark.parametrize("key", ["seed.x", "sources.0.path", "labels.0"])
+def test_an_override_within_what_is_no_table_is_refused(key):
+    config = parse({"seed": 1, "labels": ["a"], "sources": [{"reader": "table", "path": "x.csv"}]})
+    with pytest.raises(ConfigError, match=f"cannot set '{key}'"):
+        override(config, {key: 1})
+
+
+def test_an_override_of_an_unknown_key_names_the_nearest():
+    with pytest.raises(ConfigError, match="did you mean 'epochs'"):
+        override(parse({}), {"train.epoch": 1})
+
+
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "name": st.text(),
+        "seed": st.integers(0, 2**31 - 1),
+        "labels": st.lists(st.sampled_from(["toxicity", "hate", "violence"]), min_size=1, unique=True),
+        "adapter": st.fixed_dictionaries({}, optional={"kind": st.sampled_from(list(LEARNING_RATES))}),
+        "train": st.fixed_dictionaries({}, optional={"learning_rate": st.floats(1e-6, 1.0), "epochs": st.just(2)}),
+        "sources": st.just([{"reader": "table", "path": "x.csv", "columns": {"labels": {"toxicity": "toxic"}}}]),
+    },
+)
+
+
+@given(SETTINGS)
+def test_resolved_settings_read_back_as_they_were(data):
+    config = parse(data)
+    written = resolved_json(config)
+    again = parse(json.loads(written))
+    assert again == config
+    assert resolved_json(again) == written
+    assert override(again, {"adapter.kind": config.adapter.kind}) == config
+
+
+def test_resolved_settings_hold_every_default():
+    written = json.loads(resolved_json(parse({})))
+    assert set(written) == set(Config.model_fields)
+    assert written["train"]["learning_rate"] == LEARNING_RATES["none"]
+
+
+def test_settings_are_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        parse({}).seed = 3
+
+
+def test_a_file_that_cannot_be_read_says_so(tmp_path):
+    with pytest.raises(ConfigError, match=r"no settings file at .*nothing\.toml"):
+        load(tmp_path / "nothing.toml")
+    for content in (b"name = ", b'name = "\xff"'):
+        (tmp_path / "bad.toml").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"bad\.toml is not valid TOML"):
+            load(tmp_path / "bad.toml")
+
+
+def test_the_file_is_named_in_the_error(tmp_path):
+    (tmp_path / "odd.toml").write_text("sed = 3\n")
+    with pytest.raises(ConfigError, match=r"odd\.toml: unknown key 'sed': did you mean 'seed'"):
+        load(tmp_path / "odd.toml")
+
+
+def test_a_file_with_a_byte_order_mark_loads(tmp_path):
+    (tmp_path / "marked.toml").write_text('name = "a"\n', encoding="utf-8-sig")
+    assert load(tmp_path / "marked.toml").name == "a"

@@ -1,0 +1,217 @@
+"""Logits → calibrated probabilities → decision."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import f1_score, log_loss
+
+from adaptox.config import ThresholdConfig
+from adaptox.decide import Decider, LabelThreshold, best_f1, fit, fit_temperature
+from adaptox.errors import BundleError, CollapseError, DataError
+from adaptox.records import Scores
+
+F1 = ThresholdConfig()
+
+
+def sigmoid(values):
+    return 1 / (1 + np.exp(-values))
+
+
+def drawn(n, temperature=1.0, seed=0):
+    """Logits whose probabilities are right once they are divided by the temperature."""
+    generator = np.random.default_rng(seed)
+    honest = generator.normal(-1, 2, n)
+    return honest * temperature, generator.random(n) < sigmoid(honest)
+
+
+def decider(threshold=0.5, temperature=1.0, labels=("toxicity",)):
+    return Decider(
+        labels,
+        (temperature,) * len(labels),
+        tuple(LabelThreshold(label, threshold, "0.5", "fixed") for label in labels),
+    )
+
+
+def scores(logits, labels=("toxicity",)):
+    logits = np.array(logits, dtype=float)
+    n = len(logits)
+    return Scores(labels, logits, np.ones(n, dtype=int), np.zeros(n, dtype=bool))
+
+
+def fitted(logits, truth, config=F1, labels=("toxicity",), mask=None):
+    logits, truth = np.atleast_2d(np.array(logits, float).T).T, np.atleast_2d(np.array(truth, int).T).T
+    return fit(logits, truth, np.ones(truth.shape, bool) if mask is None else mask, labels, config)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_temperature_that_distorted_the_logits_is_found_again(temperature):
+    logits, truth = drawn(20_000, temperature)
+    assert fit_temperature(logits, truth) == pytest.approx(temperature, rel=0.05)
+
+
+def test_no_other_temperature_has_a_lower_log_loss():
+    logits, truth = drawn(5_000, 2.0)
+    found = fit_temperature(logits, truth)
+    best = log_loss(truth, sigmoid(logits / found))
+    assert all(best <= log_loss(truth, sigmoid(logits / other)) + 1e-6 for other in np.linspace(0.5, 5, 50))
+
+
+def test_rows_separated_perfectly_do_not_become_certainties():
+    logits = np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
+    temperature = fit_temperature(logits, logits > 0)
+    assert sigmoid(3 / temperature) < 0.99
+
+
+@pytest.mark.parametrize(("sign", "bound"), [(1e-6, 0.05), (-1.0, 20.0)])
+def test_the_temperature_stays_within_its_bounds(sign, bound):
+    logits = np.array([-2.0, -1.0, 1.0, 2.0])
+    assert fit_temperature(sign * logits, logits > 0) == pytest.approx(bound)
+
+
+def test_calibration_can_be_left_out():
+    logits, truth = drawn(500, 3.0)
+    assert fitted(logits, truth, ThresholdConfig(calibration="none")).temperatures == (1.0,)
+
+
+def test_temperature_changes_no_decision():
+    logits, truth = drawn(500, 3.0)
+    with_it, without = fitted(logits, truth), fitted(logits, truth, ThresholdConfig(calibration="none"))
+    column = logits[:, None]
+    np.testing.assert_array_equal(
+        with_it.probs(column) >= with_it.thresholds[0].value, without.probs(column) >= without.thresholds[0].value
+    )
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 0.999, 1.0]), st.booleans()), min_size=2))
+@settings(deadline=None)
+def test_no_cut_has_a_better_f1(rows):
+    probs, truth = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    if not truth.any():
+        return
+    found = f1_score(truth, probs >= best_f1(probs, truth))
+    assert all(found >= f1_score(truth, probs >= cut) for cut in np.unique(probs))
+
+
+def test_the_threshold_lies_halfway_in_logit_space():
+    probs = sigmoid(np.array([-4.0, -2.0, 1.0, 3.0]))
+    assert best_f1(probs, np.array([False, False, True, True])) == pytest.approx(sigmoid(-0.5))
+
+
+def test_of_equal_cuts_the_one_that_flags_fewest_rows_wins():
+    probs = np.array([0.9, 0.8, 0.7, 0.6])
+    truth = np.array([True, False, False, True])  # F1 is 2/3 when one is flagged, and when four are
+    assert 0.8 < best_f1(probs, truth) <= 0.9
+
+
+def test_the_lowest_score_can_be_the_cut():
+    assert best_f1(np.array([0.2, 0.2]), np.array([True, False])) == 0.2
+
+
+def test_a_cut_between_saturated_scores_still_separates_them():
+    low = np.nextafter(1.0, 0.0)
+    assert low < best_f1(np.array([low, 1.0]), np.array([False, True])) <= 1.0
+    assert 0.0 < best_f1(np.array([0.0, 5e-324]), np.array([False, True])) <= 5e-324
+
+
+def test_the_origin_says_where_a_threshold_came_from():
+    logits, truth = drawn(200)
+    assert fitted(logits, truth).threshold("toxicity").origin == "val: best F1"
+    fixed = fitted(logits, truth, ThresholdConfig(policy="fixed", value=0.3)).threshold("toxicity")
+    assert (fixed.value, fixed.origin, fixed.policy) == (0.3, "0.3", "fixed")
+
+
+def test_unknown_rows_are_not_read():
+    logits, truth = drawn(400)
+    known = np.arange(400) < 200
+    garbled = np.where(known, truth, -1)
+    assert fitted(logits, garbled, mask=known[:, None]) == fitted(logits[:200], truth[:200])
+
+
+@pytest.mark.parametrize(("truth", "missing"), [(0, "no positive"), (1, "no negative")])
+def test_a_target_of_one_class_cannot_be_fitted(truth, missing):
+    with pytest.raises(DataError, match=f"{missing} of 'toxicity' in validation.*validation_fraction"):
+        fitted([0.1, 0.2], [truth, truth])
+
+
+def test_a_fixed_threshold_needs_no_positive():
+    assert fitted([0.1, 0.2], [0, 0], ThresholdConfig(policy="fixed")).temperatures == (1.0,)
+
+
+def test_another_label_of_one_class_falls_back_and_says_so():
+    logits, truth = drawn(200)
+    both = np.stack([logits, logits, logits], axis=1)
+    targets = np.stack([truth, np.zeros(200), truth], axis=1).astype(int)
+    mask = np.ones(both.shape, bool)
+    mask[:, 2] = False
+    found = fit(both, targets, mask, ("toxicity", "hate", "violence"), F1)
+    assert found.threshold("hate") == LabelThreshold("hate", 0.5, "0.5 (no positive in validation)", "fixed")
+    assert found.threshold("violence").origin == "0.5 (no labelled row in validation)"
+    assert found.temperatures[1:] == (1.0, 1.0)
+
+
+def test_scores_that_are_no_numbers_are_a_collapse():
+    with pytest.raises(CollapseError, match=r"1 of 2 .*learning_rate"):
+        fitted([math.nan, 1.0], [0, 1])
+
+
+def test_probabilities_of_huge_logits_are_0_and_1():
+    np.testing.assert_array_equal(decider().probs(np.array([[-1e5], [0.0], [1e5]])), [[0.0], [0.5], [1.0]])
+
+
+def test_a_row_at_the_threshold_is_blocked():
+    below, at = decider().apply(scores([[-0.01], [0.0]]), ["a", "b"])
+    assert (below.decision, below.flagged) == ("allow", {"toxicity": False})
+    assert (at.decision, at.flagged, at.scores, at.id) == ("block", {"toxicity": True}, {"toxicity": 0.5}, "b")
+
+
+def test_any_flagged_label_blocks_and_columns_are_matched_by_name():
+    swapped = scores([[5.0, -5.0]], ("hate", "toxicity"))
+    (verdict,) = decider(labels=("toxicity", "hate")).apply(swapped, ["a"])
+    assert verdict.flagged == {"toxicity": False, "hate": True}
+    assert verdict.decision == "block"
+    json.dumps(verdict.to_json())
+
+
+def test_no_rows_give_no_verdicts():
+    assert decider().apply(scores(np.empty((0, 1))), []) == ()
+
+
+def test_scores_without_a_label_do_not_belong_to_this_bundle():
+    with pytest.raises(BundleError, match="expected scores for toxicity, got hate"):
+        decider().apply(scores([[1.0]], ("hate",)), ["a"])
+    with pytest.raises(BundleError, match="no threshold for label 'hate'"):
+        decider().threshold("hate")
+
+
+def test_what_is_written_is_read_again():
+    logits, truth = drawn(300, 2.0)
+    found = fitted(logits, truth)
+    assert Decider.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"temperatures": [0.0]}, "temperatures.0: .*greater than 0"),
+        ({"temperatures": [math.nan]}, r"temperatures\.0: "),
+        ({"temperatures": ["1"]}, r"temperatures\.0: "),
+        ({"temperatures": []}, "0 temperatures"),
+        ({"labels": []}, "labels: "),
+        ({"labels": ["hate"]}, "thresholds for toxicity"),
+        ({"thresholds": [{"label": "toxicity", "value": 1.5, "origin": "", "policy": "f1"}]}, "thresholds.0.value"),
+        ({"thresholds": None}, "thresholds: "),
+    ],
+)
+def test_nonsense_is_refused(change, message):
+    with pytest.raises(BundleError, match=message):
+        Decider.from_json({**decider().to_json(), **change})
+
+
+@pytest.mark.parametrize("data", [None, [], {}, "x"])
+def test_something_else_is_refused(data):
+    with pytest.raises(BundleError, match="train the bundle again"):
+        Decider.from_json(data)
