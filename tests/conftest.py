@@ -12,9 +12,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
-import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 # The label names of unitary/toxic-bert, in its order.
 JIGSAW_LABELS = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
@@ -51,6 +49,10 @@ def write_base(folder: Path, model_type: str, own_labels: tuple[str, ...] = (), 
 
     `settings` are further keys of its config.json.
     """
+    # Imported here so that the tests of light rooms start without these.
+    import torch
+    from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+
     config = AutoConfig.for_model(model_type, **_SIZE, **_PARTICULARS[model_type])
     for key, value in settings.items():
         setattr(config, key, value)

@@ -14,12 +14,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
-from adaptox import __version__
 from adaptox.config import EncodeConfig, Section, TextConfig
 from adaptox.errors import BundleError, storage_errors
 
@@ -36,7 +36,7 @@ class Manifest(Section):
 
     schema_version: int = SCHEMA_VERSION
     """Version of this layout."""
-    adaptox: str = __version__
+    adaptox: str = Field(default_factory=lambda: version("adaptox"))
     """Version of the writer."""
     name: str
     """The run's name."""
@@ -121,10 +121,10 @@ def load(folder: Path) -> Bundle:
         raise BundleError(f"expected a bundle in {folder}, found no {MANIFEST} there{hint}")
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.get("schema_version") if isinstance(data, Mapping) else None
-        if version != SCHEMA_VERSION:
+        found = data.get("schema_version") if isinstance(data, Mapping) else None
+        if found != SCHEMA_VERSION:
             raise BundleError(
-                f"{path} has schema version {version}, this adaptox ({__version__}) reads {SCHEMA_VERSION}: "
+                f"{path} has schema version {found}, this adaptox ({version('adaptox')}) reads {SCHEMA_VERSION}: "
                 "write the bundle again or install the version that wrote it"
             )
         manifest = Manifest.model_validate(data)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -122,11 +123,20 @@ def storage_errors(path: Path) -> Iterator[None]:
     except AdaptoxError:
         raise
     except Exception as error:
-        # torch and safetensors report a full disk as errors of their own, without its number.
-        code = error.errno if isinstance(error, OSError) else errno.ENOSPC if _is_full(path) else None
+        code = _refusal(error, path)
         if code not in reasons:
             raise
         raise StorageError(f"cannot write {path}: {reasons[code]}, then run the same command again") from error
+
+
+def _refusal(error: Exception, path: Path) -> int | None:
+    """Find the operating system's number behind an error; safetensors has it in its text, torch not at all."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    if found:
+        return int(found[1])
+    return errno.ENOSPC if _is_full(path) else None
 
 
 def _is_full(path: Path) -> bool:

@@ -171,5 +171,5 @@ def open_scorer(bundle: bundles.Bundle) -> Scorer:
         manifest.encode,
         manifest.text,
     )
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return TorchScorer(model.reload(bundle.folder).to(device), encoder, manifest.labels)
+    network: torch.nn.Module = model.reload(bundle.folder)
+    return TorchScorer(network.to(model.device()), encoder, manifest.labels)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from adaptox import bundle as bundles
 from adaptox import decide, model, report, train
 from adaptox.adapt import folder as folders
@@ -150,7 +152,7 @@ def _write(
     base: model.Base,
     encoder: Encoder,
     decider: Decider,
-    network: model.PreTrainedModel,
+    network: torch.nn.Module,
 ) -> None:
     """Write the bundle, the report, and last the metrics, whose presence says that the run is finished."""
     metrics = metrics_json(story)

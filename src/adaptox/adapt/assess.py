@@ -36,7 +36,7 @@ def read_and_prepare(config: Config, progress: Progress = silent) -> Data:
     examples = [example for reading in readings for example in reading.examples]
     target = config.label_set.target
     prepared = prepare.prepare(examples, config.prepare, config.text, target, config.seed, progress)
-    return Data(readings, prepared)
+    return Data(readings, prepared, published=config.prepare.split == "official")
 
 
 def prepare_only(config: Config, out: Path, overwrite: bool = False, progress: Progress = silent) -> Prepared:
@@ -50,7 +50,12 @@ def prepare_only(config: Config, out: Path, overwrite: bool = False, progress: P
     data = read_and_prepare(config, progress)
     folder = folders.create(out, config, overwrite)
     folders.write_data(folder, data.prepared)
-    for split, examples in data.prepared.parts().items():
+    parts = {
+        "train": data.prepared.train,
+        "validation": data.prepared.validation,
+        "test": data.prepared.test,
+    }
+    for split, examples in parts.items():
         folder.write_lines(f"{split}.jsonl", (_row(example) for example in examples))
     return data.prepared
 

@@ -16,10 +16,17 @@ from adaptox.train import Fitted
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """What was read, and what became of it."""
+    """What was read, and what became of it.
+
+    Attributes:
+        readings: one for each source.
+        prepared: the parts.
+        published: the test part is as published, not of our making.
+    """
 
     readings: tuple[Reading, ...]
     prepared: Prepared
+    published: bool
 
     @property
     def judged(self) -> tuple[Example, ...]:
@@ -29,7 +36,7 @@ class Data:
     @property
     def official(self) -> bool:
         """Whether those are ToxicChat's test split as published."""
-        return self.prepared.official and all(example.source == "toxic-chat" for example in self.prepared.test)
+        return self.published and all(example.source == "toxic-chat" for example in self.prepared.test)
 
 
 def tell(
@@ -120,9 +127,9 @@ def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, 
     if not data.prepared.test:
         notes.append("There is no test part: the numbers are from validation, which also chose the weights.")
     if config.prepare.group == "none" and config.prepare.split == "resplit":
-        leak = data.prepared.manifest.leak
+        leak = data.prepared.manifest.test_leak
         notes.append(
-            f"Rows were split at random: {leak.rows} test rows ({leak.positives} of them positive) have a "
+            f"Rows were split at random: {leak.rows} test rows ({leak.positive} of them positive) have a "
             "near-copy in train, so the result is flattering."
         )
     return (*notes, *(note for reading in data.readings for note in reading.origin.notes))

@@ -166,7 +166,7 @@ def predict(
     labels = moderator.decider.labels
     rows = [
         [
-            one.conversation.turns[-1].content[:80],
+            conversation.turns[-1].content[:80],
             verdict.decision,
             *(f"{verdict.scores[name]:.3f}" for name in labels),
         ]

@@ -16,7 +16,7 @@ DESCRIPTIONS = {
     "all": "all test rows",
     "twin-free": "rows without a near-copy in the train split",
     "jailbreak": "rows that try to talk the model out of its rules",
-    "non-jailbreak": "rows that do not",
+    "non-jailbreak": "rows that do not try to talk the model out of its rules",
 }
 
 

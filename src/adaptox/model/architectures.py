@@ -21,6 +21,7 @@ class Architecture:
         attention: query, key and value, in this order; one name three times where one layer computes all.
         feed_forward: the second layer of the feed-forward block; IA3 scales its input.
         dropouts: the keys of the configuration that hold dropout probabilities.
+        attention_dropout: the one of these that drops attention weights.
         reserved_positions: entries of the position table that no token can take.
     """
 
@@ -30,6 +31,7 @@ class Architecture:
     attention: tuple[str, str, str]
     feed_forward: str
     dropouts: tuple[str, ...]
+    attention_dropout: str = "attention_probs_dropout_prob"
     reserved_positions: int = 0
 
 
@@ -76,6 +78,7 @@ _MODERNBERT = Architecture(
     attention=("Wqkv", "Wqkv", "Wqkv"),
     feed_forward="mlp.Wo",
     dropouts=("attention_dropout", "mlp_dropout", "embedding_dropout", "classifier_dropout"),
+    attention_dropout="attention_dropout",
 )
 _DISTILBERT = Architecture(
     projection="classifier",
@@ -84,6 +87,7 @@ _DISTILBERT = Architecture(
     attention=("q_lin", "k_lin", "v_lin"),
     feed_forward="ffn.lin2",
     dropouts=("dropout", "attention_dropout", "seq_classif_dropout"),
+    attention_dropout="attention_dropout",
 )
 _ARCHITECTURES = {
     "bert": _BERT,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import metadata_load, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-from yaml import YAMLError
+from yaml import YAMLError  # type: ignore[import-untyped]
 
 from adaptox.errors import BaseModelError, MissingExtraError
 

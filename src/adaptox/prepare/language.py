@@ -21,12 +21,13 @@ from adaptox.text import normalise
 
 # Words that English has and its neighbours have not, or hardly: no "is" (Dutch), "in" (German), "me" (Spanish).
 _ENGLISH_WORDS = """
-about after and answer any anyone are because before but could did does doesn't don't english every everything
-explain following from get give going got hers him his how i'd i'll i'm i've if into isn't it it's its just know like
-look make mean meaning much never nobody nothing our out please question really rewrite sentence should since some
-someone something still summarize tell than thanks that that's the their them then there these they thing things
-think this those thought through today tomorrow too translate translation up very want wasn't what what's when where
-which while who why with without won't word words would write create yesterday you you're your yours
+about after and answer any anyone are because before but could create did does doesn't don't english every
+everything explain following from get give going got hers him his how i'd i'll i'm i've if into isn't it it's
+its just know like look make mean meaning much never nobody nothing our out please question really rewrite
+sentence should since some someone something still summarize tell than thanks that that's the their them then
+there these they thing things think this those thought through today tomorrow too translate translation up very
+want wasn't what what's when where which while who why with without won't word words would write yesterday you
+you're your yours
 """
 _ENGLISH = frozenset(_ENGLISH_WORDS.split())
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
@@ -37,8 +38,8 @@ _READ_CHARS = 300
 _MIN_LETTERS = 10
 _MIN_LETTERS_OTHER_SCRIPT = 4
 _OTHER_SCRIPT_SHARE = 0.9
-# Trigrams alone take a fraction of a second to load and are far too sure of themselves, but where they leave English
-# this much, the full models never rule it out.
+# Trigrams alone load in a fraction of a second and are far too sure of themselves, but where they leave English
+# this much, the full models never ruled it out.
 _MAX_ENGLISH_BY_TRIGRAMS = 0.2
 _MAX_ENGLISH = 0.03
 _MIN_TOP = 0.15

@@ -114,7 +114,10 @@ def _context(story: RunStory, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
         "drawings": drawings,
         "mistakes": worst_mistakes(evaluation, story.texts),
         "training": training_table(story.training),
-        "manifest": nested_tables(story.manifest),
+        "manifest": nested_tables(
+            # The settings stand whole in their own section.
+            {key: value for key, value in story.manifest.items() if key != "config"}
+        ),
         "origins": origins_table(story),
         "origin_notes": [note for origin in story.origins for note in origin.notes if note not in story.notes],
         "origin_links": [(o.location, o.url) for o in story.origins if o.url.startswith(("https://", "http://"))],

@@ -142,7 +142,7 @@ def _records(value: object) -> list[tuple[str, Mapping[str, object]]] | None:
     if isinstance(value, Mapping):
         named = [(words(key), item) for key, item in value.items()]
     elif isinstance(value, list | tuple):
-        named = [(str(place), item) for place, item in enumerate(value, 1)]
+        named = [_called(item, place) for place, item in enumerate(value, 1)]
     else:
         return None
     records = [(name, item) for name, item in named if isinstance(item, Mapping) and item]
@@ -152,6 +152,13 @@ def _records(value: object) -> list[tuple[str, Mapping[str, object]]] | None:
     alike = all(2 * len(record) >= len(columns) for _, record in records)
     shallow = all(_fits_a_cell(inner) for _, record in records for inner in record.values())
     return records if alike and shallow else None
+
+
+def _called(item: object, place: int) -> tuple[str, object]:
+    """Call a listed mapping by its name, and anything else by its place."""
+    if isinstance(item, Mapping) and isinstance(item.get("name"), str):
+        return item["name"], {key: inner for key, inner in item.items() if key != "name"}
+    return str(place), item
 
 
 def _fits_a_cell(value: object) -> bool:
@@ -190,5 +197,6 @@ def cell(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(cell(item) for item in value) or DASH
     if isinstance(value, Mapping):
-        return ", ".join(f"{words(key)} {cell(item)}" for key, item in value.items())
+        told = [f"{words(key)} {cell(item)}" for key, item in value.items() if item != 0]
+        return ", ".join(told) or "0"
     return str(value)

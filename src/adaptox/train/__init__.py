@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from adaptox import losses, model
 from adaptox.config import Config, TrainConfig
 from adaptox.encode import Encoder
 from adaptox.errors import ConfigError, InterruptedRunError, StorageError, storage_errors
+from adaptox.model.quiet import quiet
 from adaptox.records import Example, Progress, silent
 from adaptox.train.checkpoints import discard_partial, latest
 from adaptox.train.rows import Collator, Rows, Targets, targets
@@ -88,6 +90,8 @@ def fit(
     prior = torch.from_numpy(rows.targets.truth.sum(axis=0) / known).float()
     arguments = to_training_arguments(config.train, config.seed, folder, len(rows))
     before = model.head_fingerprint(network)
+    if config.train.gradient_checkpointing:
+        cast(Any, network).gradient_checkpointing_enable({"use_reentrant": False})
     trainer = ModerationTrainer(
         loss=losses.build(config.loss, prior.to(arguments.device)),
         model=network,
@@ -103,6 +107,8 @@ def fit(
     started = time.perf_counter()
     first_step = _run(trainer, folder, resume)
     wall_s = time.perf_counter() - started
+    # accelerate leaves the network computing in bf16; scores are in full precision.
+    trainer.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
     rows_per_step = arguments.train_batch_size * config.train.accumulation * arguments.world_size
     history: tuple[Mapping[str, float], ...] = tuple(trainer.state.log_history)
     best = max((entry for entry in history if "eval_auprc" in entry), key=lambda entry: entry["eval_auprc"])
@@ -168,8 +174,6 @@ def to_training_arguments(config: TrainConfig, seed: int, folder: Path, rows: in
         use_cpu=not torch.cuda.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
         ddp_find_unused_parameters=False,
-        # transformers renames this setting; unset, it says nothing.
-        **({"gradient_checkpointing": True} if config.gradient_checkpointing else {}),
     )
 
 
@@ -183,7 +187,7 @@ def _run(trainer: ModerationTrainer, folder: Path, resume: bool) -> int:
     discard_partial(folder)
     checkpoint = latest(folder) if resume else None
     try:
-        with storage_errors(folder), model.quiet():
+        with storage_errors(folder), quiet():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except KeyboardInterrupt as error:
         discard_partial(folder)
@@ -225,7 +229,7 @@ def _auprc(prediction: EvalPrediction) -> dict[str, float]:
 def _has_bf16() -> bool:
     """Tell whether bf16 is multiplied natively; emulated bf16 is slower than fp32."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 

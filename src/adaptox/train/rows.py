@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -39,7 +40,15 @@ def targets(examples: Sequence[Example], labels: LabelSet) -> Targets:
     return Targets(truth, known)
 
 
-class Rows(Dataset[dict[str, object]]):
+class Row(TypedDict):
+    """One example: its token ids, and (labels,) arrays of what is known of it."""
+
+    input_ids: tuple[int, ...]
+    truth: FloatArray
+    known: BoolArray
+
+
+class Rows(Dataset[Row]):
     """Tokenised examples with their targets.
 
     Args:
@@ -55,12 +64,12 @@ class Rows(Dataset[dict[str, object]]):
     def __len__(self) -> int:
         return len(self._tokens)
 
-    def __getitem__(self, index: int) -> dict[str, object]:
-        return {
-            "input_ids": self._tokens[index],
-            "truth": self.targets.truth[index],
-            "known": self.targets.known[index],
-        }
+    def __getitem__(self, index: int) -> Row:
+        return Row(
+            input_ids=self._tokens[index],
+            truth=self.targets.truth[index],
+            known=self.targets.known[index],
+        )
 
 
 class Collator:
@@ -73,12 +82,12 @@ class Collator:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
 
-    def __call__(self, rows: Sequence[dict[str, object]]) -> dict[str, torch.Tensor]:
+    def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
         """Give input_ids and attention_mask (batch, tokens), truth and known (batch, labels)."""
-        padded = self._encoder.pad([row["input_ids"] for row in rows])  # type: ignore[misc]  # rows are made above
+        padded = self._encoder.pad([row["input_ids"] for row in rows])
         return {
             "input_ids": torch.from_numpy(padded.input_ids),
             "attention_mask": torch.from_numpy(padded.attention_mask),
-            "truth": torch.from_numpy(np.stack([row["truth"] for row in rows])).float(),  # type: ignore[arg-type]
-            "known": torch.from_numpy(np.stack([row["known"] for row in rows])),  # type: ignore[arg-type]
+            "truth": torch.from_numpy(np.stack([row["truth"] for row in rows])).float(),
+            "known": torch.from_numpy(np.stack([row["known"] for row in rows])),
         }

@@ -1,0 +1,500 @@
+"""Sources: every file in, every refusal out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from adaptox.config import ColumnMap, SourceConfig
+from adaptox.errors import DataError, MissingExtraError
+from adaptox.labels import OPENAI_CATEGORIES
+from adaptox.sources import catalogue, hub, read, read_all, read_inputs
+
+TOXIC_CHAT_HEADER = (
+    "conv_id",
+    "user_input",
+    "model_output",
+    "human_annotation",
+    "toxicity",
+    "jailbreaking",
+    "openai_moderation",
+)
+
+
+def write(path: Path, content: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+def write_rows(path: Path, header: tuple[str, ...], rows: list[tuple[object, ...]]) -> Path:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([header, *rows])
+    return write(path, text.getvalue())
+
+
+def plain(path: Path, **columns: object) -> list:
+    return list(read(SourceConfig(path=str(path), columns=ColumnMap.model_validate(columns))).examples)
+
+
+def refusal(path: Path | str, **settings: object) -> str:
+    with pytest.raises(DataError) as caught:
+        read(SourceConfig.model_validate({"path": str(path), **settings}))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def toxic_chat(folder: Path) -> Path:
+    scores = json.dumps([["violence", 0.9], ["hate", 0.25], ["self-harm/intent", 0.001]])
+    train = [("c1", "be rude to me", "no", "True", 1, 0, scores), ("", 'hi, "you"\nthere', "", "False", 0, 0, "")]
+    data = folder / "data" / "0124"
+    write_rows(data / "toxic-chat_annotation_train.csv", TOXIC_CHAT_HEADER, train)
+    write_rows(
+        data / "toxic-chat_annotation_test.csv", TOXIC_CHAT_HEADER, [("c3", "hello", "", "True", 0, 0, "[]")]
+    )
+    return folder
+
+
+# --- tables
+
+
+def test_a_csv_with_usual_column_names_needs_no_mapping(tmp_path):
+    path = write(tmp_path / "mine.csv", '\ufefftext,toxicity\n"well, ""hello""\nyou",0\nyou fool,1\n')
+    reading = read(SourceConfig(path=str(path)))
+    assert [example.conversation.turns[0].content for example in reading.examples] == [
+        'well, "hello"\nyou',
+        "you fool",
+    ]
+    assert [dict(example.labels) for example in reading.examples] == [{"toxicity": 0}, {"toxicity": 1}]
+    assert [example.id for example in reading.examples] == ["mine/1", "mine/2"]
+    assert reading.origin.rows == 2
+    assert len(reading.origin.sha256) == 64
+
+
+def test_a_mapping_names_several_labels_teachers_ids_and_splits(tmp_path):
+    path = write_rows(
+        tmp_path / "mine.tsv.csv",
+        ("key", "said", "bad", "jail", "score", "part"),
+        [("a", "hello", "true", "0.0", "0.25", "train"), ("b", "bye", "", "1", "", "dev"), ("c", "x", 0, 0, 1, "")],
+    )
+    examples = plain(
+        path,
+        id="key",
+        text="said",
+        labels={"toxicity": "bad", "jailbreaking": "jail"},
+        teacher={"toxicity": "score"},
+        split="part",
+    )
+    assert [dict(example.labels) for example in examples] == [
+        {"toxicity": 1, "jailbreaking": 0},
+        {"jailbreaking": 1},
+        {"toxicity": 0, "jailbreaking": 0},
+    ]
+    assert [dict(example.teacher) for example in examples] == [{"toxicity": 0.25}, {}, {"toxicity": 1.0}]
+    assert [example.split for example in examples] == ["train", "validation", None]
+    assert examples[0].id == "mine.tsv/a"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "json", "parquet", "tsv"])
+def test_the_same_rows_are_read_from_every_kind_of_file(tmp_path, suffix):
+    rows = [{"text": "hello there", "toxicity": 0}, {"text": "you fool", "toxicity": 1}]
+    path = tmp_path / f"mine.{suffix}"
+    if suffix == "jsonl":
+        write(path, "\n\n".join(json.dumps(row) for row in rows))
+    elif suffix == "json":
+        write(path, json.dumps(rows))
+    elif suffix == "tsv":
+        write(path, "text\ttoxicity\nhello there\t0\nyou fool\t1\n")
+    else:
+        pa = pytest.importorskip("pyarrow")
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pa.Table.from_pylist(rows), path)
+    examples = plain(path)
+    assert [(e.conversation.turns[0].content, e.labels["toxicity"]) for e in examples] == [
+        ("hello there", 0),
+        ("you fool", 1),
+    ]
+
+
+def test_messages_come_as_lists_or_as_json_text(tmp_path):
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+    lines = write(tmp_path / "a.jsonl", json.dumps({"messages": messages, "label": True}))
+    table = write_rows(tmp_path / "b.csv", ("messages", "label"), [(json.dumps(messages), "False")])
+    for path in (lines, table):
+        assert plain(path)[0].conversation.messages() == messages
+
+
+def test_a_folder_of_files_named_by_split_is_one_source(tmp_path):
+    for name in ("train", "val", "test"):
+        write(tmp_path / "mine" / f"{name}.csv", f"text,toxic\n{name} text,0\n")
+    write(tmp_path / "mine" / "notes.txt", "nothing")
+    examples = plain(tmp_path / "mine")
+    assert [(e.id, e.split) for e in examples] == [
+        ("mine/test/1", "test"),
+        ("mine/train/1", "train"),
+        ("mine/val/1", "validation"),
+    ]
+
+
+def test_a_field_longer_than_the_csv_module_allows_is_read_and_the_limit_stays(tmp_path):
+    before = csv.field_size_limit()
+    path = write(tmp_path / "long.csv", f'text,label\n"{"a" * 200_000}",0\n')
+    assert len(plain(path)[0].conversation.turns[0].content) == 200_000
+    assert csv.field_size_limit() == before
+
+
+def test_a_sample_keeps_file_order_and_follows_the_seed(tmp_path):
+    path = write_rows(tmp_path / "mine.csv", ("text", "label"), [(f"text {n}", n % 2) for n in range(50)])
+    source = SourceConfig(path=str(path), max_examples=10)
+    first, again, other = read(source, 1), read(source, 1), read(source, 2)
+    numbers = [int(example.id.rsplit("/", 1)[-1]) for example in first.examples]
+    assert len(numbers) == 10
+    assert numbers == sorted(numbers)
+    assert first == again
+    assert first.examples != other.examples
+    assert first.origin.rows == 10
+    assert "10 of 50" in first.origin.notes[0]
+
+
+def test_several_sources_never_share_an_id(tmp_path):
+    paths = [write(tmp_path / name / "train.csv", "text,label\nhello,0\n") for name in ("a", "b")]
+    readings = read_all([SourceConfig(path=str(path)) for path in paths])
+    assert [reading.examples[0].id for reading in readings] == ["train/1", "2:train/1"]
+
+
+# --- refusals
+
+
+def test_a_missing_file_names_the_nearest_one_in_its_folder(tmp_path):
+    write(tmp_path / "train.csv", "text,label\nhello,0\n")
+    assert "did you mean 'train.csv'" in refusal(tmp_path / "trian.csv")
+    assert "there is no folder" in refusal(tmp_path / "nowhere" / "train.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "", "is empty"),
+        ("a.csv", " \n \n", "is empty"),
+        ("a.csv", "text,label\n", "has a header but no row"),
+        ("a.csv", "words,label\nhello,0\n", "neither a text nor a messages column"),
+        ("a.csv", "text,colour\nhello,0\n", "no label column"),
+        (
+            "a.csv",
+            "text,label\nhello,2\n",
+            "a.csv, row 1 (line 2): expected 0 or 1 in the label column 'label', got '2'",
+        ),
+        ("a.csv", "text,label\nhello,0\nyou,yes\n", "row 2 (line 3)"),
+        ("a.csv", "text,text\nhello,0\n", "column names must differ"),
+        ("a.csv", "text,label\nhello, you,0\n", "line 2: expected 2 cells as in the header, got 3"),
+        ("a.csv", "text,label,split\nhello,0,holdout\n", "expected train, validation or test"),
+        ("a.jsonl", '{"text": "a", "label": 0}\n\n{"text": \n', "a.jsonl, line 3: broken JSON"),
+        ("a.jsonl", '["text"]\n', "line 1: expected a JSON object"),
+        ("a.jsonl", '{"text": 7, "label": 0}', "expected a text in the column 'text', got int"),
+        ("a.jsonl", '{"messages": "no", "label": 0}', "broken JSON in the column 'messages'"),
+        ("a.jsonl", '{"messages": {"role": "user"}, "label": 0}', "expected a list of messages"),
+        ("a.jsonl", '{"messages": [{"role": "bot", "content": "x"}], "label": 0}', "line 1: expected a role"),
+        ("a.json", '{"text": "a"}', "expected a JSON list of objects"),
+        ("a.json", '{"text": "a"}\n{"text": "b"}', "rename it to .jsonl"),
+        ("a.json", '[{"text": "a"}, 3]', "row 2: expected a JSON object"),
+        ("a.parquet", "not parquet at all", "not a readable Parquet file"),
+        ("a.xlsx", "x", "expected a file named .csv"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused_in_one_line(tmp_path, name, content, said):
+    assert said in refusal(write(tmp_path / name, content), reader="table")
+
+
+def test_json_nested_beyond_reason_is_refused(tmp_path):
+    deep = "[" * 100_000 + "]" * 100_000
+    assert "nested too deeply" in refusal(write(tmp_path / "a.json", deep))
+    assert "line 1" in refusal(write(tmp_path / "a.jsonl", deep))
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('text,label\nfine,0\n"never closed,1\nnext,0\n', 3),
+        ('text,label\n"two\nlines",0\n"closed" too early,1\n', 4),
+        ('label,text\r\n0,fine\r\n1,"swallows\r\n0,all\r\n1,"until here"\r\n', 3),
+        ('text,label\n"a ""quoted""\nword","open\nx,0\n', 3),
+    ],
+)
+def test_an_unterminated_quote_names_the_line_where_the_field_begins(tmp_path, content, line):
+    path = tmp_path / "a.csv"
+    path.write_bytes(content.encode())
+    assert f"a.csv, line {line}: the quoted field that begins here has no proper end" in refusal(path)
+
+
+def test_bytes_that_are_not_utf8_name_the_line(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\nfine,0\ncaf\xe9,1\n".encode("latin-1"))
+    assert "a.csv, line 3: expected UTF-8, got the byte 0xe9" in refusal(path)
+
+
+@pytest.mark.parametrize("score", ["1.5", "-0.1", "high", "inf"])
+def test_a_teacher_score_outside_zero_to_one_is_refused(tmp_path, score):
+    path = write(tmp_path / "a.csv", f"text,label,score\nhello,0,{score}\n")
+    said = refusal(path, columns={"teacher": {"toxicity": "score"}, "labels": {"toxicity": "label"}})
+    assert f"row 1 (line 2): expected a score in [0, 1] in the teacher column 'score', got {score!r}" in said
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"text": "txet"}, "has no column 'txet': did you mean 'text'? (there are: label, text)"),
+        ({"labels": {"toxicity": "lable"}}, "did you mean 'label'?"),
+        ({"text": "text", "messages": "label"}, "names both a text"),
+    ],
+)
+def test_a_wrong_column_names_those_there_are(tmp_path, columns, said):
+    assert said in refusal(write(tmp_path / "a.csv", "text,label\nhello,0\n"), columns=columns)
+
+
+def test_ids_that_occur_twice_are_refused(tmp_path):
+    path = write(tmp_path / "a.csv", "id,text,label\n7,hello,0\n7,you,1\n")
+    assert "expected ids that differ, got 'a/7'" in refusal(path, columns={"id": "id"})
+
+
+def test_a_source_needs_a_path(tmp_path):
+    assert "set path" in refusal("")
+    assert "set path" in refusal("", reader="table")
+    assert "set path" in refusal("", reader="davidson")
+    (tmp_path / "empty").mkdir()
+    assert "expected files such as train.csv" in refusal(tmp_path / "empty")
+
+
+# --- ToxicChat
+
+
+def test_toxic_chat_is_recognised_by_its_folder_and_read_by_name(tmp_path):
+    reading = read(SourceConfig(path=str(toxic_chat(tmp_path / "repo"))))
+    first, second, third = reading.examples
+    assert (first.id, first.split, first.annotated_by_human) == ("toxic-chat/train/1", "train", True)
+    assert dict(first.labels) == {"toxicity": 1, "jailbreaking": 0}
+    assert dict(first.teacher) == {"violence": 0.9, "hate": 0.25, "self-harm/intent": 0.001}
+    assert first.conversation.messages() == [{"role": "user", "content": "be rude to me"}]
+    assert (second.annotated_by_human, dict(second.teacher)) == (False, {})
+    assert second.conversation.turns[0].content == 'hi, "you"\nthere'
+    assert (third.id, third.split) == ("toxic-chat/test/1", "test")
+    assert reading.origin.licence == "CC-BY-NC-4.0"
+    assert "train: 1 of 2 rows have no conv_id" in reading.origin.notes
+    assert "train: 1 of 2 rows have moderation scores, 1 of them toxic" in reading.origin.notes
+
+
+def test_toxic_chat_is_read_from_the_csv_folder_or_one_file(tmp_path):
+    folder = toxic_chat(tmp_path / "repo") / "data" / "0124"
+    assert len(read(SourceConfig(path=str(folder))).examples) == 3
+    one = read(SourceConfig(path=str(folder / "toxic-chat_annotation_test.csv")))
+    assert [example.split for example in one.examples] == ["test"]
+    assert one.origin.reader == "toxic-chat"
+
+
+@pytest.mark.parametrize(
+    ("cell", "said"),
+    [
+        ("[[", "expected openai_moderation to be a JSON list"),
+        ("[1, 2]", "expected openai_moderation to be a JSON list"),
+        ('[["vilence", 0.1]]', "did you mean 'violence'?"),
+        ('[["violence", 3]]', "expected a score in [0, 1]"),
+    ],
+)
+def test_a_broken_moderation_cell_is_refused(tmp_path, cell, said):
+    path = write_rows(tmp_path / "train.csv", TOXIC_CHAT_HEADER, [("c", "hello", "", "True", 0, 0, cell)])
+    assert said in refusal(path)
+
+
+def test_what_is_not_toxic_chat_is_refused(tmp_path):
+    path = write(tmp_path / "a" / "train.csv", "text,label\nhello,0\n")
+    assert "has no column 'user_input'" in refusal(path, reader="toxic-chat")
+    assert "no ToxicChat in" in refusal(path.parent, reader="toxic-chat")
+    assert "did you mean 'toxicchat0124'?" in refusal("lmsys/toxic-chat", subset="toxicchat0142")
+
+
+# --- the hub
+
+
+def test_the_hub_offline_says_what_to_do():
+    for path in ("lmsys/toxic-chat", "someone/something"):
+        said = refusal(path)
+        assert f"cannot reach the hub data set {path!r}" in said
+        assert "connect to the internet" in said
+
+
+def test_a_data_set_laid_out_for_the_hub_is_read_with_all_its_splits(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    for name in ("train", "test"):
+        write(tmp_path / "set" / f"{name}.jsonl", json.dumps({"prompt": f"a {name} text", "toxic": 1}) + "\n")
+    reading = read(SourceConfig(reader="hub", path=str(tmp_path / "set")))
+    assert [(e.split, e.conversation.turns[0].content) for e in reading.examples] == [
+        ("train", "a train text"),
+        ("test", "a test text"),
+    ]
+    assert reading.origin.licence == "unknown"
+
+
+def test_a_hub_id_that_cannot_be_loaded_is_refused(tmp_path):
+    write(tmp_path / "notes.md", "nothing")
+    assert "cannot load the hub data set" in refusal(tmp_path, reader="hub")
+
+
+def test_a_missing_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    with pytest.raises(MissingExtraError, match=r"adaptox\[train\]"):
+        hub.load("someone/something")
+
+
+# --- comment corpora
+
+
+def test_davidson_calls_hate_and_offence_toxic(tmp_path):
+    rows = [(n, 3, 0, 0, 0, n, f"tweet {n}") for n in range(3)]
+    header = ("", "count", "hate_speech", "offensive_language", "neither", "class", "tweet")
+    path = write_rows(tmp_path / "labeled_data.csv", header, rows)
+    reading = read(SourceConfig(path=str(tmp_path)))
+    assert [example.labels["toxicity"] for example in reading.examples] == [1, 1, 0]
+    assert reading.origin.reader == "davidson"
+    write_rows(path, header, [(0, 3, 0, 0, 0, 5, "tweet")])
+    assert "expected class 0 (hate)" in refusal(path, reader="davidson")
+
+
+def test_wikipedia_context_takes_the_service_as_teacher_and_leaves_the_parent_out(tmp_path):
+    write(tmp_path / "gc.csv", "id,text,parent,label,api\n1.2.3,mine,theirs,1,0.75\n")
+    write(tmp_path / "gn.csv", "id,text,label,api,parent\n1.2.4,alone,0,,\n")
+    examples = read(SourceConfig(path=str(tmp_path))).examples
+    assert [example.id for example in examples] == ["wikipedia-context/gc/1", "wikipedia-context/gn/1"]
+    assert examples[0].conversation.messages() == [{"role": "user", "content": "mine"}]
+    assert [dict(example.teacher) for example in examples] == [{"toxicity": 0.75}, {}]
+    assert {example.source for example in examples} == {"wikipedia-context"}
+
+
+def test_wikipedia_comments_and_safenlp_are_recognised(tmp_path):
+    write(tmp_path / "w" / "toxicity_nonfuzzed_testset.csv", "rev_id,comment,toxic\n1,fine,False\n2,bad,True\n")
+    rows = [{"text": "a", "label": "hate", "toxicity_score": 5.0}, {"text": "b", "label": "neutral"}]
+    write(tmp_path / "s" / "toxiGen.json", json.dumps(rows))
+    assert [e.labels["toxicity"] for e in read(SourceConfig(path=str(tmp_path / "w"))).examples] == [0, 1]
+    assert [e.labels["toxicity"] for e in read(SourceConfig(path=str(tmp_path / "s"))).examples] == [1, 0]
+    write(tmp_path / "s" / "toxiGen.json", json.dumps([{"text": "a", "label": "bad"}]))
+    assert "expected the label hate or neutral" in refusal(tmp_path / "s")
+
+
+def test_a_corpus_that_lacks_its_files_or_columns_is_refused(tmp_path):
+    write(tmp_path / "gs.csv", "text,label\nhello,0\n")
+    assert "expected gc.csv or gn.csv" in refusal(tmp_path, reader="wikipedia-context")
+    assert "has no column 'api'" in refusal(tmp_path / "gs.csv", reader="wikipedia-context")
+
+
+# --- embedded data and the catalogue
+
+
+def test_the_embedded_data_is_whole():
+    comments = read(SourceConfig(path="embedded-comments"))
+    assert len(comments.examples) > 200
+    assert {example.labels["toxicity"] for example in comments.examples} == {0, 1}
+    conversations = read(SourceConfig(reader="embedded-conversations"))
+    assert read(SourceConfig(path="embedded-conversations")) == conversations
+    for example in conversations.examples:
+        assert set(example.labels) == {"toxicity", "jailbreaking"}
+        assert set(example.teacher) == {name for name in OPENAI_CATEGORIES if not name.startswith("illicit")}
+    assert any(len(example.conversation.turns) > 1 for example in conversations.examples)
+    assert comments.origin.licence == conversations.origin.licence == "Apache-2.0"
+
+
+def test_the_catalogue_lists_every_reader_with_an_example_that_parses():
+    import tomllib
+    from typing import get_args
+
+    from adaptox.config import Reader
+
+    listed = {info.reader for info in catalogue()}
+    assert listed == set(get_args(Reader)) - {"auto"}
+    for info in catalogue():
+        (source,) = tomllib.loads(info.example)["sources"]
+        assert SourceConfig.model_validate(source).reader == info.reader
+        assert info.licence
+
+
+# --- inputs to score
+
+
+def test_inputs_come_from_tables_lines_and_the_stream(tmp_path):
+    table = write(tmp_path / "a.csv", "id,text\nx,hello\n,bye\n")
+    lines = write(
+        tmp_path / "a.jsonl", '{"text": "hello"}\n{"messages": [{"role": "user", "content": "bye"}], "id": 7}\n'
+    )
+    text = write(tmp_path / "a.txt", "hello\n\n bye \r\n")
+    for path, ids in ((table, ["x", "1"]), (lines, ["0", "7"]), (text, ["0", "1"])):
+        read_back = read_inputs(path, io.StringIO())
+        assert [key for key, _ in read_back] == ids
+        assert [conversation.turns[0].content.strip() for _, conversation in read_back] == ["hello", "bye"]
+    assert read_inputs("-", io.StringIO("one\ntwo\n"))[1][1].turns[0].content == "two"
+    assert read_inputs("-", io.StringIO('{"text": "one", "id": "k"}\n'))[0][0] == "k"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{"text": "a"}\n{"label": 1}\n', "a.jsonl, line 2 has neither a text nor a messages column"),
+        ("a.jsonl", '{"text": "a"}\n{"text"\n', "line 2: broken JSON"),
+        ("a.txt", "\n\n", "is empty"),
+        ("a.pdf", "x", "expected a file named .txt"),
+        ("b/a.txt", "", "expected a file"),
+    ],
+)
+def test_inputs_that_cannot_be_read_are_refused(tmp_path, name, content, said):
+    path = write(tmp_path / name, content)
+    with pytest.raises(DataError) as caught:
+        read_inputs(path.parent if name.startswith("b/") else path, io.StringIO())
+    assert said in str(caught.value)
+
+
+def test_an_empty_stream_or_one_of_other_bytes_is_refused():
+    with pytest.raises(DataError, match="standard input is empty"):
+        read_inputs("-", io.StringIO("\n"))
+    with pytest.raises(DataError, match="expected UTF-8"):
+        read_inputs("-", io.TextIOWrapper(io.BytesIO(b"caf\xe9"), encoding="utf-8"))
+
+
+# --- the real data
+
+
+@pytest.fixture
+def data_folder() -> Path:
+    folder = Path(os.environ.get("ADAPTOX_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no public data sets at {folder}: set ADAPTOX_DATA")
+    return folder
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "rows", "toxic"),
+    [
+        ("toxic-chat", 10_165, 746),
+        ("davidson", 24_783, 20_620),
+        ("wikipedia-context", 20_000, 210),
+        ("wikipedia-comments", 1_492, 248),
+        ("safenlp", 20_714, 9_867),
+    ],
+)
+def test_the_published_corpora_are_read_whole(data_folder, name, rows, toxic):
+    reading = read(SourceConfig(path=str(data_folder / name)))
+    assert reading.origin.reader == name
+    assert len({example.id for example in reading.examples}) == rows
+    assert sum(example.labels["toxicity"] for example in reading.examples) == toxic
+
+
+@pytest.mark.data
+def test_the_gaps_of_toxic_chat_are_counted(data_folder):
+    notes = read(SourceConfig(path=str(data_folder / "toxic-chat"))).origin.notes
+    assert "train: 2281 of 5082 rows have no conv_id" in notes
+    assert "train: 384 of 5082 rows have moderation scores, 384 of them toxic" in notes
