@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from adaptox.config import PrepareConfig, SourceConfig, TextConfig
 from adaptox.errors import DataError, MissingExtraError, RunError
 from adaptox.prepare import Prepared, data_sha256, families, mark_families, prepare
 from adaptox.prepare.clean import Row, clean
-from adaptox.prepare.language import foreign
+from adaptox.prepare.language import _detector, foreign
 from adaptox.prepare.parts import Parts, _check_families
 from adaptox.prepare.split import held_out
 from adaptox.records import Conversation, Example
@@ -61,8 +62,7 @@ def parts_of(prepared: Prepared) -> tuple[tuple[Example, ...], ...]:
 
 def test_near_copies_are_one_family_and_others_are_not():
     long = (
-        "You are a pirate who sings about the sea and never stops, whatever the people on the quay may shout at you. "
-        * 2
+        "You are a pirate who sings about the sea and never stops, whatever the people on the quay may shout. " * 2
     )
     texts = [
         "how do I fix a bicycle tyre at home",
@@ -211,6 +211,7 @@ def test_cleaning_twice_changes_nothing_more(drawn):
         'Translate into English: "Die Sitzung wird auf Donnerstag verschoben, der Raum bleibt gleich."',
         "for i in range(10): print(i ** 2)",
         "4 * 7 + 8 * 8 = ?",
+        "RT @vanderWaalkade: &#128514; nope nope #lekkerbezig http://t.co/hOeZoDan",
         "ok",
         "\U0001f600\U0001f600\U0001f600",
         "",
@@ -249,6 +250,12 @@ def test_the_language_filter_is_a_step_of_cleaning():
     assert [(row.id, row.reason) for row in with_filter.dropped] == [("t/0", "language")]
     assert with_filter.dropped[0].detail.startswith("German ")
     assert with_filter.manifest.steps[-1].name == "language"
+
+
+def test_the_language_filter_without_its_package_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lingua", None)
+    with pytest.raises(MissingExtraError, match="lingua-language-detector"):
+        _detector.__wrapped__(accurate=True)
 
 
 # --- splitting
@@ -336,7 +343,7 @@ def test_the_same_seed_gives_the_same_parts_and_another_seed_others():
 def test_resplit_holds_its_shares_and_its_classes():
     prepared = done(rows(255, every=5))
     counts = prepared.manifest.parts
-    assert (counts["test"].rows, counts["validation"].rows, counts["train"].rows) == (76, 27, 152)
+    assert (counts["test"].rows, counts["validation"].rows, counts["train"].rows) == (76, 26, 153)
     assert [counts[name].positive for name in ("test", "validation", "train")] == [15, 5, 31]
     assert prepared.manifest.families_kept_whole
 
@@ -462,7 +469,7 @@ def test_a_crossing_family_would_end_the_run():
     ],
 )
 def test_a_missing_package_names_the_extra(monkeypatch, module, package):
-    monkeypatch.setitem(__import__("sys").modules, module, None)
+    monkeypatch.setitem(sys.modules, module, None)
     pairs = [*rows(40), *(replace(item, id=f"{item.id}b") for item in rows(40))]
     with pytest.raises(MissingExtraError, match=package):
         done(pairs, PrepareConfig(language="any", drop_repeats=False))
@@ -484,7 +491,7 @@ def test_the_manifest_is_json_and_adds_up():
 def test_the_hash_follows_what_a_model_sees_and_nothing_else():
     one = example(0, "a  text", 1, teacher={"b": 0.1, "a": 0.2}, split="train")
     digest = data_sha256([one], TEXT)
-    assert digest == "4b5c2e1c7a0f", digest
+    assert digest == "31c210ac8981c2da792cca6f95f53edab01ef03c5d4d88566bf3ea4b4ff27ed6"
     same = replace(one, conversation=Conversation.of("a text"), teacher={"a": 0.2, "b": 0.1}, group="g", twin=True)
     assert data_sha256([same], TEXT) == digest
     for other in (

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -178,6 +179,13 @@ def test_a_missing_file_names_the_nearest_one_in_its_folder(tmp_path):
     assert "there is no folder" in refusal(tmp_path / "nowhere" / "train.csv")
 
 
+def test_a_mistyped_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):
+    write(tmp_path / "data" / "mine" / "train.csv", "text,label\nhello,0\n")
+    monkeypatch.chdir(tmp_path)
+    assert "did you mean 'mine'" in refusal("data/mien")
+    assert "did you mean 'data'" in refusal("dta")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -342,13 +350,31 @@ def test_a_data_set_laid_out_for_the_hub_is_read_with_all_its_splits(tmp_path, m
     assert reading.origin.licence == "unknown"
 
 
+def test_toxic_chat_from_the_hub_reads_as_from_its_folder(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    row = {"conv_id": "c1", "user_input": "be rude", "model_output": "", "human_annotation": True}
+    row |= {"toxicity": 1, "jailbreaking": 0, "openai_moderation": '[["hate", 0.25]]'}
+    hub_form = datasets.DatasetDict({name: datasets.Dataset.from_list([row]) for name in ("train", "test")})
+    asked = []
+    monkeypatch.setattr(datasets, "load_dataset", lambda *names: asked.append(names) or hub_form)
+    reading = read(SourceConfig(path="lmsys/toxic-chat"))
+    assert asked == [("lmsys/toxic-chat", "toxicchat0124")]
+    assert [(e.id, e.split) for e in reading.examples] == [
+        ("toxic-chat/train/1", "train"),
+        ("toxic-chat/test/1", "test"),
+    ]
+    assert dict(reading.examples[0].labels) == {"toxicity": 1, "jailbreaking": 0}
+    assert dict(reading.examples[0].teacher) == {"hate": 0.25}
+    assert reading.examples[0].annotated_by_human is True
+
+
 def test_a_hub_id_that_cannot_be_loaded_is_refused(tmp_path):
     write(tmp_path / "notes.md", "nothing")
     assert "cannot load the hub data set" in refusal(tmp_path, reader="hub")
 
 
 def test_a_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtraError, match=r"adaptox\[train\]"):
         hub.load("someone/something")
 

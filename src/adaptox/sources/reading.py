@@ -19,7 +19,7 @@ from adaptox.sources.hub import read_hub
 from adaptox.sources.table import read_plain
 from adaptox.sources.toxic_chat import HUB_ID, csv_folder, is_toxic_chat, read_toxic_chat
 
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 # A file that tells whose folder it lies in.
 _SIGNS: Mapping[str, Reader] = {
     "labeled_data.csv": "davidson",
@@ -98,7 +98,7 @@ def recognise(source: SourceConfig) -> Reader:
         return "toxic-chat" if by_columns else _SIGNS.get(path.name, "table")
     if name == HUB_ID:
         return "toxic-chat"
-    if path.suffix.lower() in SUFFIXES or not _HUB_ID.fullmatch(name) or name.startswith("."):
+    if path.suffix.lower() in SUFFIXES or not _HUB_ID.fullmatch(name) or path.parent.is_dir():
         existing(path)
     return "hub"
 
