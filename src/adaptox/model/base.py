@@ -69,8 +69,7 @@ def load_base(config: BaseConfig, labels: LabelSet, seed: int) -> Base:
     if config.dropout is not None:
         for key in parts.dropouts:
             setattr(own, key, config.dropout)
-    if config.attention_dropout is not None:
-        setattr(own, parts.attention_dropout, config.attention_dropout)
+    setattr(own, parts.attention_dropout, config.attention_dropout)
     tokenizer = load_tokenizer(place, own.vocab_size)
     network, warm = _with_our_head(place, own, parts, labels, config.warm_start, seed)
     return Base(

@@ -1,18 +1,11 @@
-"""Typed settings: TOML written by hand comes in, resolved JSON goes out.
-
-Every default of adaptox stands here and nowhere else. This room imports no torch.
-"""
+"""The tables of the settings: every key, its type, its default and what it means."""
 
 from __future__ import annotations
 
-import json
-import tomllib
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from adaptox.errors import ConfigError, nearest
 from adaptox.labels import TOXICITY, LabelSet
 
 Reader = Literal[
@@ -131,12 +124,12 @@ class BaseConfig(Section):
     revision: str | None = None
     """Commit, branch or tag on the hub."""
     warm_start: bool = True
-    """Keep the rows of the base's head whose label name matches ours; False rebuilds the head at random."""
+    """Keep the rows of the base's head whose label name matches ours; false rebuilds the head at random."""
     dropout: float | None = Field(None, ge=0, lt=1)
-    """Dropout of the whole model; None keeps the base's."""
-    attention_dropout: float | None = Field(0.0, ge=0, lt=1)
-    """Dropout of attention weights; None leaves it to the rest. At 0, torch computes attention in one fused step,
-    which makes long rows about twice as fast on a CPU."""
+    """Dropout of the whole model; left out, it is the base's."""
+    attention_dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout of attention weights. At 0, torch computes attention in one fused step, which makes long rows about
+    twice as fast on a CPU."""
 
 
 class AdapterConfig(Section):
@@ -153,7 +146,7 @@ class AdapterConfig(Section):
     targets: tuple[str, ...] = ("query", "key", "value")
     """Names of the modules to adapt, or `all-linear`."""
     train_head: bool = True
-    """Train and save the head; False freezes it."""
+    """Train and save the head; false freezes it."""
     train_pooler: bool = True
     """Train and save the pooler, where the base has one."""
 
@@ -165,7 +158,7 @@ class LossConfig(Section):
     """bce, plain or with weighted positives; focal (arXiv 1708.02002); asymmetric (2009.14119);
     logit-adjusted (2007.07314)."""
     pos_weight: float | None = Field(None, gt=0)
-    """Weight of positives for pos-weight; None takes negatives / positives of the training part."""
+    """Weight of positives for pos-weight; left out, it is negatives / positives of the training part."""
     gamma: float = Field(2.0, ge=0)
     """Focusing exponent of focal, and of asymmetric's negatives."""
     tau: float = Field(1.0, ge=0)
@@ -202,7 +195,7 @@ class TrainConfig(Section):
     patience: int = Field(2, ge=1)
     """Evaluations without a better validation AUPRC before training stops."""
     keep_best: bool = True
-    """Keep the checkpoint with the best validation AUPRC; False keeps the last (the study)."""
+    """Keep the checkpoint with the best validation AUPRC; false keeps the last (the study)."""
     evaluations_per_epoch: int = Field(1, ge=1)
     """How often validation is scored and a checkpoint written."""
     log_to: Literal["none", "tensorboard", "mlflow"] = "none"
@@ -229,6 +222,11 @@ class EvaluateConfig(Section):
     """Bootstrap resamples of prompt families."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of the intervals."""
+
+
+def head_rate(rate: float) -> float:
+    """Give the head's default peak rate: the body's, but at least 1e-4."""
+    return max(1e-4, rate)
 
 
 class Config(Section):
@@ -268,7 +266,7 @@ class Config(Section):
             rate = float(train["learning_rate"])
         except (TypeError, ValueError):
             rate = default  # the field itself says what is wrong with it
-        return {**data, "train": {"head_learning_rate": _head_rate(rate), **train}}
+        return {**data, "train": {"head_learning_rate": head_rate(rate), **train}}
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Config:
@@ -279,95 +277,3 @@ class Config(Section):
     def label_set(self) -> LabelSet:
         """The labels as a value."""
         return LabelSet(self.labels)
-
-
-def parse(data: dict[str, Any], origin: str = "the settings") -> Config:
-    """Check settings and fill in the defaults.
-
-    Args:
-        data: nested tables, as TOML or JSON gives them.
-        origin: named in the error.
-
-    Raises:
-        ConfigError: a key is unknown, or a value is of the wrong kind; says what was expected.
-    """
-    try:
-        return Config.model_validate(data)
-    except ValidationError as error:
-        raise ConfigError(f"{origin}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
-
-
-def load(path: Path) -> Config:
-    """Read settings from a TOML file.
-
-    Raises:
-        ConfigError: no such file, no valid TOML, or settings that do not fit.
-    """
-    if not path.is_file():
-        raise ConfigError(f"no settings file at {path}: expected a TOML file such as configs/toxic-chat.toml")
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    return parse(data, str(path))
-
-
-def override(config: Config, changes: dict[str, Any]) -> Config:
-    """Give a copy with some keys changed.
-
-    Learning rates that were left out follow what they depend on: the body's the adapter kind, the head's the
-    body's.
-
-    Args:
-        config: what to start from.
-        changes: dotted key → value, e.g. ``{"adapter.kind": "lora"}``.
-
-    Raises:
-        ConfigError: as `parse`.
-    """
-    data = config.model_dump(exclude_unset=True, mode="json")
-    rate, train = config.train.learning_rate, data["train"]
-    if config.train.head_learning_rate == _head_rate(rate):
-        del train["head_learning_rate"]
-    if rate == LEARNING_RATES[config.adapter.kind]:
-        del train["learning_rate"]
-    for key, value in changes.items():
-        table = data
-        *path, last = key.split(".")
-        for part in path:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"cannot set {key!r}: {part!r} is not a table of settings; set it as a whole")
-        table[last] = value
-    return parse(data)
-
-
-def resolved_json(config: Config) -> str:
-    """Give every setting with its value, defaults included, as JSON with sorted keys."""
-    return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
-
-
-def _head_rate(rate: float) -> float:
-    return max(1e-4, rate)
-
-
-def _explain(detail: Any) -> str:
-    path = [str(part) for part in detail["loc"]]
-    key = ".".join(path)
-    if detail["type"] == "extra_forbidden":
-        return f"unknown key {key!r}: {nearest(path[-1], _known_keys(path[:-1]))}"
-    if detail["type"] == "value_error":  # raised by a validator of ours, which says what came
-        message = detail["msg"].removeprefix("Value error, ")
-        return f"{key}: {message}" if path else message
-    return f"{key}: {detail['msg']}, got {detail['input']!r}"
-
-
-def _known_keys(path: list[str]) -> tuple[str, ...]:
-    section: type[BaseModel] = Config
-    for part in path:
-        if part.isdigit():
-            continue
-        annotation: Any = section.model_fields[part].annotation
-        candidates = (annotation, *get_args(annotation))
-        section = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
-    return tuple(section.model_fields)

@@ -1,0 +1,101 @@
+"""Settings read, checked, changed and written, and the words for what is wrong with them."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from adaptox.config.sections import LEARNING_RATES, Config, head_rate
+from adaptox.errors import ConfigError, nearest
+
+
+def parse(data: dict[str, Any], origin: str = "the settings") -> Config:
+    """Check settings and fill in the defaults.
+
+    Args:
+        data: nested tables, as TOML or JSON gives them.
+        origin: named in the error.
+
+    Raises:
+        ConfigError: a key is unknown, or a value is of the wrong kind; says what was expected.
+    """
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+
+
+def load(path: Path) -> Config:
+    """Read settings from a TOML file.
+
+    Raises:
+        ConfigError: no such file, no valid TOML, or settings that do not fit.
+    """
+    if not path.is_file():
+        raise ConfigError(f"no settings file at {path}: expected a TOML file such as configs/toxic-chat.toml")
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    return parse(data, str(path))
+
+
+def override(config: Config, changes: dict[str, Any]) -> Config:
+    """Give a copy with some keys changed.
+
+    Learning rates that were left out follow what they depend on: the body's the adapter kind, the head's the
+    body's.
+
+    Args:
+        config: what to start from.
+        changes: dotted key → value, e.g. ``{"adapter.kind": "lora"}``.
+
+    Raises:
+        ConfigError: as `parse`.
+    """
+    data = config.model_dump(exclude_unset=True, mode="json")
+    rate, train = config.train.learning_rate, data["train"]
+    if config.train.head_learning_rate == head_rate(rate):
+        del train["head_learning_rate"]
+    if rate == LEARNING_RATES[config.adapter.kind]:
+        del train["learning_rate"]
+    for key, value in changes.items():
+        table = data
+        *path, last = key.split(".")
+        for part in path:
+            table = table.setdefault(part, {})
+            if not isinstance(table, dict):
+                raise ConfigError(f"cannot set {key!r}: {part!r} is not a table of settings; set it as a whole")
+        table[last] = value
+    return parse(data)
+
+
+def resolved_json(config: Config) -> str:
+    """Give every setting with its value, defaults included, as JSON with sorted keys."""
+    return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+def _explain(detail: Any) -> str:
+    path = [str(part) for part in detail["loc"]]
+    key = ".".join(path)
+    if detail["type"] == "extra_forbidden":
+        return f"unknown key {key!r}: {nearest(path[-1], _known_keys(path[:-1]))}"
+    if detail["type"] == "value_error":  # raised by a validator of ours, which says what came
+        message = detail["msg"].removeprefix("Value error, ")
+        return f"{key}: {message}" if path else message
+    return f"{key}: {detail['msg']}, got {detail['input']!r}"
+
+
+def _known_keys(path: list[str]) -> tuple[str, ...]:
+    section: type[BaseModel] = Config
+    for part in path:
+        if part.isdigit():
+            continue
+        annotation: Any = section.model_fields[part].annotation
+        candidates = (annotation, *get_args(annotation))
+        section = next(item for item in candidates if isinstance(item, type) and issubclass(item, BaseModel))
+    return tuple(section.model_fields)

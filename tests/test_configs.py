@@ -1,0 +1,61 @@
+"""Every settings file that ships."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from adaptox.config import load, override, parse, resolved_json
+from adaptox.sources import catalogue
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted((ROOT / "configs").glob("*.toml"))
+every_file = pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+
+
+def test_there_are_files():
+    assert {path.stem for path in SHIPPED} >= {"toxic-chat", "toxic-chat-lora", "comments"}
+
+
+@every_file
+def test_it_resolves_and_reads_back(path):
+    config = load(path)
+    assert parse(json.loads(resolved_json(config))) == config
+
+
+@every_file
+def test_its_name_is_that_of_the_file(path):
+    assert load(path).name == path.stem
+
+
+@every_file
+def test_it_begins_by_saying_what_it_is_for(path):
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    assert re.fullmatch(r"# \S.{20,}", first)
+
+
+@every_file
+def test_the_commands_in_its_comments_name_it(path):
+    named = re.findall(r"adaptox train (configs/\S+\.toml)", path.read_text(encoding="utf-8"))
+    assert all((ROOT / name).is_file() for name in named)
+    assert not named or f"configs/{path.name}" in named
+
+
+@every_file
+def test_the_changes_in_its_comments_can_be_made(path):
+    config = load(path)
+    for change in re.findall(r"^# .*--set '([^']+)'", path.read_text(encoding="utf-8"), re.MULTILINE):
+        assert override(config, tomllib.loads(change)) != config
+
+
+@every_file
+def test_every_source_is_in_the_catalogue(path):
+    known = {info.reader for info in catalogue()}
+    assert {source.reader for source in load(path).sources} <= known
+
+
+@every_file
+def test_near_copies_stay_together(path):
+    assert load(path).prepare.group == "family"
