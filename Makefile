@@ -1,6 +1,8 @@
 # make demo    set up, then the main job on embedded data, offline
 # make test    set up, then every test
 # make check   lint, types, import contracts, tests: what CI runs
+# make docs    render the tables of README and docs from docs/results/
+# make speed   measure training speed against plain scripts (needs a quiet machine)
 # make format  let ruff mend what it can
 
 PYTHON ?= python3
@@ -11,7 +13,7 @@ STAMP := $(VENV)/.installed
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: venv demo test check lint types contracts format clean
+.PHONY: venv demo test check lint types contracts docs speed format clean
 
 venv: $(STAMP)
 
@@ -39,6 +41,12 @@ contracts: venv
 	$(BIN)/lint-imports
 
 check: lint types contracts test
+
+docs: venv
+	$(BIN)/python scripts/render_docs.py
+
+speed: venv
+	$(BIN)/python benchmarks/train_speed.py --out docs/results/train-speed.json
 
 format: venv
 	$(BIN)/ruff format .

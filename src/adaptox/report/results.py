@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ _HEADER = (
 _NUMERIC = (False, False, True, True, True, True, True, False, True, False)
 
 
-def render_results(results_dir: Path) -> str:
+def render_results(results_dir: Path, slices: Collection[str] = ()) -> str:
     """Render every ``metrics.json`` below a folder as one Markdown table.
 
     A run is named after its folder and takes a line for each slice, after one for the base before adaptation; what
@@ -36,6 +36,7 @@ def render_results(results_dir: Path) -> str:
 
     Args:
         results_dir: folder such as ``docs/results``, one folder in it for each run.
+        slices: show these beside each run's main slice; empty shows all.
 
     Raises:
         DataError: there is no such file, or one is not in the form that `train` writes.
@@ -48,11 +49,11 @@ def render_results(results_dir: Path) -> str:
     rows: list[tuple[str, ...]] = []
     for path in paths:
         name = path.parent.relative_to(results_dir).as_posix()
-        rows.extend(_run_rows(path.parent.name if name == "." else name, path))
+        rows.extend(_run_rows(path.parent.name if name == "." else name, path, slices))
     return markdown(Table("", _HEADER, tuple(rows), _NUMERIC))
 
 
-def _run_rows(name: str, path: Path) -> list[tuple[str, ...]]:
+def _run_rows(name: str, path: Path, slices: Collection[str]) -> list[tuple[str, ...]]:
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
         rows = []
@@ -64,6 +65,8 @@ def _run_rows(name: str, path: Path) -> list[tuple[str, ...]]:
             )
         whole_run = (_threshold(data), _sizes(data), str(data["hardware"]))
         for place, (code, result) in enumerate(data["slices"].items()):
+            if place and slices and code not in slices:
+                continue
             part = f"{code}: {data['evaluated_on']}" if place == 0 and "evaluated_on" in data else code
             first = (name, whole_run) if place == 0 else ("", ("", "", ""))
             rows.append((first[0], *_measured(part, result), *first[1]))

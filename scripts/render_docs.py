@@ -1,0 +1,243 @@
+"""Everything in the documentation that code can say: results, command line, settings.
+
+    python scripts/render_docs.py           write what is out of date
+    python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
+
+README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, and train-speed.json
+as benchmarks/train_speed.py wrote it. docs/cli.md and docs/settings.md are written whole. Equal input gives equal
+bytes; a result that is not there yet leaves a block that says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import re
+import sys
+import types
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from adaptox.cli import app
+from adaptox.config import LEARNING_RATES, Config, Section
+from adaptox.evaluate.values import Interval
+from adaptox.report import insert_between_markers, render_results
+from adaptox.report.phrases import count, parameters, with_interval
+
+ROOT = Path(__file__).resolve().parents[1]
+# The run whose result is the README's one number, and the base's on the same rows before adaptation.
+HEADLINE, START_LINE = "toxic-chat", "comments-on-toxic-chat"
+NOTHING_YET = "*No result yet: `make docs` fills this in from [docs/results](docs/results/README.md).*"
+FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")
+GENERATED = "<!-- Written by scripts/render_docs.py (make docs); do not edit. -->\n\n"
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+_TYPES = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
+
+
+def pages(root: Path) -> dict[str, str]:
+    """Render every page.
+
+    Args:
+        root: of the checkout.
+
+    Returns:
+        Path below `root` → what the file should hold.
+
+    Raises:
+        DataError: a result file is not in the form it should be, or README.md lacks a pair of markers.
+    """
+    readme = (root / "README.md").read_text(encoding="utf-8")
+    results = root / "docs" / "results"
+    blocks = {
+        "headline": headline(results),
+        "figure": figure(root),
+        "table": table(results),
+        "speed": speed(results / "train-speed.json"),
+    }
+    for name, block in blocks.items():
+        readme = insert_between_markers(readme, name, block)
+    return {"README.md": readme, "docs/cli.md": cli_page(), "docs/settings.md": settings_page()}
+
+
+def headline(results: Path) -> str:
+    """Say the README's one number, with its interval, rows and the base's number beside it."""
+    path = results / HEADLINE / "metrics.json"
+    if not path.is_file():
+        return NOTHING_YET
+    run = json.loads(path.read_text(encoding="utf-8"))
+    code, main = next(iter(run["slices"].items()))
+    sentence = (
+        f"On {run['evaluated_on']} of ToxicChat "
+        f"({code}: {count(main['n'])} rows, {count(main['positives'])} toxic), "
+        f"an encoder of {parameters(run['model']['parameters'])} parameters reaches "
+        f"**AUPRC {with_interval(_interval(main['auprc']))}**"
+    )
+    before = results / START_LINE / "metrics.json"
+    if before.is_file():
+        start = json.loads(before.read_text(encoding="utf-8"))["slices"][code]["auprc"]
+        sentence += f"; one of its kind that knows comments only reaches {with_interval(_interval(start))} there"
+    return f"{sentence}. Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
+
+
+def table(results: Path) -> str:
+    """Render every committed run as one table."""
+    return render_results(results, ("H", "T")) if any(results.rglob("metrics.json")) else NOTHING_YET
+
+
+def figure(root: Path) -> str:
+    """Show the figure, if there is one."""
+    found = next((name for name in FIGURES if (root / name).is_file()), None)
+    return f"![Precision against recall on the test split, with the chosen threshold]({found})" if found else ""
+
+
+def speed(path: Path) -> str:
+    """Say how fast training is beside a plain script."""
+    if not path.is_file():
+        return NOTHING_YET
+    run = json.loads(path.read_text(encoding="utf-8"))
+    plain, padded = (_times(run["ratio"][name]) for name in ("plain", "padded"))
+    return (
+        f"Training takes {run['rows_per_s']['adaptox']['median']:.0f} rows a second on {run['hardware']}. That is "
+        f"{plain} as fast as a Trainer script with the library's defaults, and {padded} as fast as one that pads "
+        f"to {run['config']['encode']['max_tokens']} tokens, on the same {count(run['n'])} rows "
+        f"({run['data']['origin']}; median and range of {run['repeats']} repetitions; "
+        "[script](benchmarks/train_speed.py), [result](docs/results/train-speed.json))."
+    )
+
+
+def cli_page() -> str:
+    """Render the help of every verb."""
+    verbs = list(get_command(app).commands)  # type: ignore[attr-defined]  # typer's groups have no public type
+    parts = [f"{GENERATED}# The command line\n", _help()]
+    parts += [f"## adaptox {verb}\n\n{_help(verb)}" for verb in verbs]
+    return "\n".join(parts)
+
+
+def settings_page() -> str:
+    """Render every key of the settings, table by table."""
+    rates = ", ".join(f"{rate:g} for {kind}" for kind, rate in LEARNING_RATES.items())
+    parts = [
+        f"{GENERATED}# Settings\n\n"
+        "Settings are written in TOML; [configs](../configs) has whole files. An unknown key is an error that "
+        "names the nearest known one. The command line sets any of them: `--set train.epochs=3`.\n",
+        f"## At the top\n\n{_rows(Config)}",
+        *_tables(Config, ""),
+        f"`train.learning_rate`, left out, is {rates}.\n",
+    ]
+    return "\n".join(parts)
+
+
+def main() -> int:
+    """Write the pages that are out of date, or only name them."""
+    check = sys.argv[1:] == ["--check"]
+    if sys.argv[1:] and not check:
+        sys.stderr.write("usage: render_docs.py [--check]\n")
+        return 2
+    stale = out_of_date(ROOT)
+    for name, text in stale.items():
+        if check:
+            sys.stderr.write(f"{name} is out of date: run make docs\n")
+        else:
+            (ROOT / name).write_text(text, encoding="utf-8")
+            sys.stderr.write(f"wrote {name}\n")
+    return int(check and bool(stale))
+
+
+def out_of_date(root: Path) -> dict[str, str]:
+    """Give the pages whose files hold something else, with what they should hold."""
+    return {name: text for name, text in pages(root).items() if not _holds(root / name, text)}
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
+
+
+def _interval(entry: dict[str, Any]) -> Interval:
+    return Interval(*(math.nan if entry[key] is None else entry[key] for key in ("value", "low", "high")))
+
+
+def _times(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.1f} times [{ratio['low']:.1f}\N{EN DASH}{ratio['high']:.1f}]"
+
+
+@functools.cache
+def _help(*verb: str) -> str:
+    # A dumb terminal of 80 columns, so that the page does not depend on where it was written.
+    quiet = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
+    output = CliRunner().invoke(app, [*verb, "--help"], prog_name="adaptox", env=quiet).output
+    lines = [line.rstrip() for line in _ANSI.sub("", output).splitlines()]
+    return "```text\n" + "\n".join(lines).strip("\n") + "\n```\n"
+
+
+def _tables(section: type[Section], prefix: str) -> Iterable[str]:
+    """Render the tables within a table, each before those within it."""
+    for key, field in section.model_fields.items():
+        inner = _inner(field.annotation)
+        if inner is None:
+            continue
+        name = f"{prefix}{key}"
+        heading = f"[[{name}]]" if get_origin(field.annotation) is tuple else f"[{name}]"
+        yield f"## {heading}\n\n{(inner.__doc__ or '').strip()}\n\n{_rows(inner)}"
+        yield from _tables(inner, f"{name}.")
+
+
+def _rows(section: type[Section]) -> str:
+    lines = ["| key | type | default | what it does |", "|---|---|---|---|"]
+    for key, field in section.model_fields.items():
+        if _inner(field.annotation) is None:
+            what = " ".join((field.description or "").split())
+            cells = (f"`{key}`", _type(field), _default(field), what)
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _inner(annotation: Any) -> type[Section] | None:
+    """Give the table that a key holds, alone or in a list; None for a plain key."""
+    found = [item for item in (annotation, *get_args(annotation)) if isinstance(item, type)]
+    return next((item for item in found if issubclass(item, Section)), None)
+
+
+def _type(field: FieldInfo) -> str:
+    bounds = [
+        f"{sign} {_toml(getattr(rule, name))}"
+        for name, sign in _SIGNS.items()
+        for rule in field.metadata
+        if hasattr(rule, name)
+    ]
+    return " ".join([_type_name(field.annotation), ", ".join(bounds)]).strip()
+
+
+def _type_name(annotation: Any) -> str:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " ".join(f"`{value}`" for value in arguments)
+    if origin in (Union, types.UnionType):
+        return " ".join(_type_name(item) for item in arguments if item is not type(None))
+    if origin is tuple:
+        return f"list of {_type_name(arguments[0])}"
+    if origin is dict:
+        return f"table of {_type_name(arguments[1])}"
+    return _TYPES[annotation.__name__]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "computed"
+    return "left out" if field.default is None else f"`{_toml(field.default)}`"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

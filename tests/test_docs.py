@@ -1,0 +1,225 @@
+"""The documentation says what the code does."""
+
+import importlib.util
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from adaptox.errors import DataError
+
+ROOT = Path(__file__).parents[1]
+WRITTEN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/LOG.md", "docs/results/README.md")
+PYTHON_VERSION, APACHE, CREATIVE_COMMONS = "3.11", "2.0", "4.0"
+LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#]+)(?:#[^)]*)?\)")
+PATH_IN_TEXT = re.compile(r"`((?:src|tests|configs|docs|scripts|benchmarks)/[\w./-]+)`")
+TREE_LINE = re.compile(r"^[├└]── (\w+(?:/|\.py)) +(\d*) +\S", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def render_docs():
+    spec = importlib.util.spec_from_file_location("render_docs", ROOT / "scripts" / "render_docs.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def readme():
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def tree(readme):
+    return {name: floor for name, floor in TREE_LINE.findall(readme)}
+
+
+def test_everything_that_is_rendered_is_current(render_docs):
+    assert list(render_docs.out_of_date(ROOT)) == [], "run make docs"
+
+
+def test_rendering_twice_changes_nothing_more(render_docs):
+    assert render_docs.pages(ROOT) == render_docs.pages(ROOT)
+
+
+def test_the_command_line_page_has_every_verb(render_docs):
+    page = render_docs.cli_page()
+    for verb in ("train", "prepare", "evaluate", "predict", "sources", "inspect", "demo"):
+        assert f"## adaptox {verb}\n" in page
+        assert f"Usage: adaptox {verb}" in page
+    assert "\x1b" not in page
+    assert all(len(line) <= 80 for line in page.splitlines()[2:])
+
+
+def test_the_settings_page_has_every_key(render_docs):
+    page = render_docs.settings_page()
+    assert "| `warmup_fraction` | number ≥ 0, < 1 | `0.06` | Share of the updates with a rising rate. |" in page
+    for table in ("[[sources]]", "[sources.columns]", "[prepare]", "[train]", "[evaluate]"):
+        assert f"## {table}\n" in page
+    keys = [line for line in page.splitlines() if line.startswith("| `")]
+    assert all(len(line.rstrip(" |").split(" | ")) >= 4 for line in keys), "a key without a sentence"
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_link_leads_to_a_file(name):
+    document = ROOT / name
+    text = document.read_text(encoding="utf-8")
+    missing = [link for link in LINK.findall(text) if not (document.parent / link).exists()]
+    missing += [path for path in PATH_IN_TEXT.findall(text) if not (ROOT / path).exists()]
+    assert missing == []
+
+
+def test_the_tree_shows_every_room(readme):
+    package = ROOT / "src" / "adaptox"
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in package.iterdir()
+        if not path.name.startswith(("_", ".")) and (path.is_dir() or path.suffix == ".py")
+    }
+    assert set(tree(readme)) == rooms
+
+
+def test_the_tree_shows_the_floors_that_are_checked(readme):
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    floors = {room.strip(): floor for floor, rooms in enumerate(reversed(layers)) for room in rooms.split("|")}
+    shown = {name.removesuffix("/").removesuffix(".py"): floor for name, floor in tree(readme).items()}
+    assert {room: int(floor) for room, floor in shown.items() if floor} == floors
+
+
+def test_no_number_in_the_readme_was_typed(readme):
+    prose = re.sub(r"<!-- results:(\w+) -->.*?<!-- /results:\1 -->", "", readme, flags=re.DOTALL)
+    numbers = set(re.findall(r"(?<![\w.])\d*\.\d+(?![\w.])", prose))
+    assert numbers <= {PYTHON_VERSION, APACHE, CREATIVE_COMMONS}
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_every_make_target_named_is_there(name):
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"(?:`|^)make ([a-z]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(named) <= set(targets)
+
+
+def test_the_python_in_the_readme_is_python(readme):
+    for block in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL):
+        compile(block, "README.md", "exec")
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_verbs_and_options_in_examples_are_there(name, render_docs):
+    page = render_docs.cli_page()
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / name).read_text(encoding="utf-8"), flags=re.DOTALL)
+    for line in re.findall(r"^adaptox .*", "\n".join(blocks), flags=re.MULTILINE):
+        verb, *rest = line.partition("#")[0].split()[1:]
+        _, found, after = page.partition(f"## adaptox {verb}\n")
+        assert found, line
+        own = after.partition("\n## ")[0]
+        assert all(option in own for option in rest if option.startswith("--")), line
+
+
+def interval(value):
+    return {"value": value, "low": value - 0.02, "high": value + 0.02}
+
+
+def metrics(auprc, **more):
+    scores = {name: interval(auprc) for name in ("auprc", "f1", "precision", "recall")}
+    return {
+        "slices": {"F": {"n": 5083, "positives": 362, **scores}},
+        "threshold": {"value": 0.4, "origin": "val: best F1"},
+        "confidence": 0.95,
+        "evaluated_on": "the official test split",
+        "model": {"parameters": 22_700_000, "trainable": 22_700_000},
+        "hardware": "two cores",
+        **more,
+    }
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+@pytest.fixture
+def checkout(tmp_path, readme):
+    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
+    (tmp_path / "docs" / "results").mkdir(parents=True)
+    return tmp_path
+
+
+def block(text, name):
+    return text.partition(f"<!-- results:{name} -->")[2].partition(f"<!-- /results:{name} -->")[0].strip()
+
+
+def test_without_results_the_readme_says_so(checkout, render_docs):
+    page = render_docs.pages(checkout)["README.md"]
+    assert all(block(page, name).startswith("*No result yet") for name in ("headline", "table", "speed"))
+    assert block(page, "figure") == ""
+
+
+def test_results_fill_the_readme(checkout, render_docs):
+    results = checkout / "docs" / "results"
+    write(results / "toxic-chat" / "metrics.json", metrics(0.85))
+    page = render_docs.pages(checkout)["README.md"]
+    assert "**AUPRC .850 [.830–.870]**" in block(page, "headline")
+    assert "comments" not in block(page, "headline")
+    assert "| toxic-chat |" in block(page, "table")
+
+    write(results / "comments-on-toxic-chat" / "metrics.json", metrics(0.45, model={}))
+    assert ".450 [.430–.470]" in block(render_docs.pages(checkout)["README.md"], "headline")
+
+
+def test_an_undefined_number_is_a_dash(checkout, render_docs):
+    broken = metrics(0.85)
+    broken["slices"]["F"]["auprc"] = {"value": None, "low": None, "high": None}
+    write(checkout / "docs" / "results" / "toxic-chat" / "metrics.json", broken)
+    assert "**AUPRC –**" in block(render_docs.pages(checkout)["README.md"], "headline")
+
+
+def test_the_figure_shows_once_it_is_there(checkout, render_docs):
+    picture = checkout / "docs" / "figures" / "precision-recall.svg"
+    picture.parent.mkdir()
+    picture.write_text("<svg/>")
+    assert "(docs/figures/precision-recall.svg)" in block(render_docs.pages(checkout)["README.md"], "figure")
+
+
+def test_the_speed_is_told_with_its_spread(checkout, render_docs):
+    ratio = {"median": 3.04, "low": 2.9, "high": 3.2}
+    measured = {
+        "n": 640,
+        "rows_per_s": {"adaptox": {"median": 81.2}},
+        "ratio": {"plain": ratio, "padded": ratio},
+        "repeats": 3,
+        "data": {"origin": "ToxicChat"},
+        "hardware": "two cores",
+        "config": {"encode": {"max_tokens": 256}},
+    }
+    write(checkout / "docs" / "results" / "train-speed.json", measured)
+    told = block(render_docs.pages(checkout)["README.md"], "speed")
+    assert "81 rows a second" in told
+    assert "3.0 times [2.9–3.2]" in told
+
+
+def test_lost_markers_are_an_error(checkout, render_docs):
+    (checkout / "README.md").write_text("# adaptox\n")
+    with pytest.raises(DataError, match="results:headline"):
+        render_docs.pages(checkout)
+
+
+def test_check_names_what_is_out_of_date(checkout, render_docs, monkeypatch, capsys):
+    monkeypatch.setattr(render_docs, "ROOT", checkout)
+    monkeypatch.setattr("sys.argv", ["render_docs.py", "--check"])
+    assert render_docs.main() == 1
+    assert "docs/settings.md is out of date: run make docs" in capsys.readouterr().err
+    assert not (checkout / "docs" / "settings.md").exists()
+
+    monkeypatch.setattr("sys.argv", ["render_docs.py"])
+    assert render_docs.main() == 0
+    monkeypatch.setattr("sys.argv", ["render_docs.py", "--check"])
+    assert render_docs.main() == 0
+
+
+def test_an_unknown_option_is_refused(render_docs, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["render_docs.py", "--chek"])
+    assert render_docs.main() == 2
+    assert "usage" in capsys.readouterr().err
