@@ -265,13 +265,20 @@ def test_loading_and_adapting_write_nothing(tiny_bert, tmp_path, capfd):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_dropout_reaches_every_dropout_of_the_network(base_of, kind):
-    network = load(base_of(kind), dropout=0.37).network
+    network = load(base_of(kind), dropout=0.37, attention_dropout=0.37).network
     rates = {m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)}
     # ModernBERT gives its attention's rate to a function, which no module shows.
     assert rates <= {0.37}
     assert {
         value for key, value in vars(network.config).items() if "dropout" in key and key != "hidden_dropout"
     } == {0.37}
+
+
+@pytest.mark.parametrize(
+    ("kind", "key"), [("bert", "attention_probs_dropout_prob"), ("modernbert", "attention_dropout")]
+)
+def test_attention_weights_are_not_dropped_unless_asked_for(base_of, kind, key):
+    assert getattr(load(base_of(kind), dropout=0.37).network.config, key) == 0.0
 
 
 def test_half_precision_weights_are_raised(tmp_path, tiny_bert):
@@ -387,7 +394,7 @@ def test_trained_saved_loaded_and_merged_give_the_same_logits(tmp_path, base_of,
     before = logits_of(load(folder).network)
     trained = train_a_little(model.attach(load(folder).network, AdapterConfig(kind=adapter)))
     expected = logits_of(trained)
-    assert (expected - before).abs().max() > 1e-2
+    assert (expected - before).abs().max() > 1e-3  # a hundred times what the copies may differ by
     model.save_adapter(trained, tmp_path / "adapter")
     model.save(trained, tmp_path / "plain")
     # Another seed, so that nothing is right by having been made alike.
@@ -432,13 +439,27 @@ def test_the_pooler_is_trained_only_when_asked(base_of, kind):
         assert any("pooler" in name for name in trained) == asked
 
 
+def head_of(network):
+    return {name: tensor.clone() for name, tensor in network.state_dict().items() if "classifier" in name}
+
+
+def test_an_adapter_depends_on_its_seed_alone(base_of):
+    def update(seed):
+        torch.rand(3)
+        network = model.attach(load(base_of("bert")).network, AdapterConfig(kind="lora"), seed)
+        return next(p for name, p in network.named_parameters() if "lora_A" in name)
+
+    assert torch.equal(update(1), update(1))
+    assert not torch.equal(update(1), update(2))
+
+
 def test_a_frozen_head_stays_but_is_saved(tmp_path, base_of):
     folder = base_of("roberta")
     network = model.attach(load(folder).network, AdapterConfig(kind="lora", train_head=False))
     assert model.head_parameter_names(network) == frozenset()
-    before = model.head_fingerprint(network)
+    before = head_of(network)
     expected = logits_of(train_a_little(network))
-    assert model.head_fingerprint(network) == before
+    assert all(torch.equal(head_of(network)[name], tensor) for name, tensor in before.items())
     model.save_adapter(network, tmp_path)
     loaded = model.load_adapter(load(folder, seed=5).network, tmp_path)
     torch.testing.assert_close(logits_of(loaded), expected, rtol=0, atol=1e-5)
@@ -526,10 +547,6 @@ def test_the_head_is_named_without_the_pooler(base_of, kind, size, adapter):
     names = model.head_parameter_names(network)
     assert len(names) == size
     assert names <= dict(network.named_parameters()).keys()
-    before = model.head_fingerprint(network)
-    assert before == model.head_fingerprint(network)
-    train_a_little(network)
-    assert before != model.head_fingerprint(network)
 
 
 def test_an_adapter_of_another_base_is_refused(tmp_path, base_of):

@@ -1,5 +1,11 @@
 """The artefact: one folder that holds all that scoring needs. Save, load, verify.
 
+```
+bundle.json         what it is, and the sha256 of every file, of itself too
+model.safetensors   weights          config.json   the network's shape
+tokenizer.json      tokenizer        README.md     model card, where there is one
+```
+
 A bundle is written to a temporary folder beside its place and renamed, so that a bundle is whole or absent. Weights
 are safetensors; no pickle is written or read.
 """
@@ -10,7 +16,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,10 +35,15 @@ WEIGHTS = "model.safetensors"
 NETWORK = "config.json"
 REQUIRED = (TOKENIZER, WEIGHTS, NETWORK)
 
+# Stands for the manifest's own hash while that is computed.
+_UNSEALED = b"0" * 64
+
 
 class Manifest(Section):
     """What `bundle.json` says."""
 
+    sha256: str = ""
+    """Hash of this manifest, computed with 64 zeros in its place."""
     schema_version: int = SCHEMA_VERSION
     """Version of this layout."""
     adaptox: str = Field(default_factory=lambda: version("adaptox"))
@@ -78,10 +88,11 @@ def saving(folder: Path, manifest: Manifest) -> Iterator[Path]:
 
     The body writes the weights, the tokenizer and what else belongs to it into the temporary folder it is given;
     the hashes, `bundle.json` and the rename follow. If anything fails, nothing stays behind and an older bundle in
-    `folder` is untouched.
+    `folder` is untouched. What a killed process left beside `folder` is cleared away, or put back if it is the
+    older bundle.
 
     Args:
-        folder: the bundle's place.
+        folder: the bundle's place; one process at a time may write there.
         manifest: everything but the hashes.
 
     Yields:
@@ -89,22 +100,20 @@ def saving(folder: Path, manifest: Manifest) -> Iterator[Path]:
 
     Raises:
         StorageError: the disk refused.
-        BundleError: the body left a required file out.
+        BundleError: the body left a required file out, or `folder` holds something that is no bundle.
     """
-    with storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    _refuse_others(folder)
+    temporary, older = (folder.parent / f".{folder.name}.{suffix}" for suffix in ("part", "old"))
     try:
         with storage_errors(folder):
+            if older.exists() and not folder.exists():
+                older.rename(folder)
+            for left in (temporary, older):
+                shutil.rmtree(left, ignore_errors=True)
+            temporary.mkdir(parents=True)
             yield temporary
-            missing = [name for name in REQUIRED if not (temporary / name).is_file()]
-            if missing:
-                raise BundleError(f"a bundle needs {', '.join(missing)}, which was not written")
-            names = sorted(path.name for path in temporary.iterdir())
-            sealed = manifest.model_copy(update={"files": {name: sha256(temporary / name) for name in names}})
-            _write_through(temporary / MANIFEST, sealed.model_dump_json(indent=2) + "\n")
-            temporary.chmod(0o755)
-            _swap(temporary, folder)
+            _seal(temporary, manifest)
+            _swap(temporary, folder, older)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -120,24 +129,11 @@ def load(folder: Path) -> Bundle:
         hint = f"; did you mean {folder / 'bundle'}?" if (folder / "bundle" / MANIFEST).is_file() else ""
         raise BundleError(f"expected a bundle in {folder}, found no {MANIFEST} there{hint}")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        found = data.get("schema_version") if isinstance(data, Mapping) else None
-        if found != SCHEMA_VERSION:
-            raise BundleError(
-                f"{path} has schema version {found}, this adaptox ({version('adaptox')}) reads {SCHEMA_VERSION}: "
-                "write the bundle again or install the version that wrote it"
-            )
-        manifest = Manifest.model_validate(data)
-    except (ValueError, ValidationError) as error:
-        raise BundleError(f"{path} is damaged: {str(error).splitlines()[0]}; restore it or train again") from error
-    for name in sorted({*manifest.files, *REQUIRED}):
-        file = folder / name
-        if not file.is_file():
-            raise BundleError(f"bundle {folder} lacks {name}: copy the whole folder again")
-        if sha256(file) != manifest.files.get(name):
-            raise BundleError(
-                f"bundle {folder}: {name} was changed after it was written; restore it or train again"
-            )
+        manifest = _read_manifest(path)
+        for name in sorted({*manifest.files, *REQUIRED}):
+            _verify(folder, name, manifest.files.get(name))
+    except OSError as error:
+        raise BundleError(f"bundle {folder} cannot be read: {error.strerror}: {error.filename}") from error
     return Bundle(folder, manifest)
 
 
@@ -147,18 +143,69 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _write_through(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        written = path.read_bytes()
+        data = json.loads(written)
+        found = data.get("schema_version") if isinstance(data, Mapping) else None
+        if found != SCHEMA_VERSION:
+            raise BundleError(
+                f"{path} has schema version {found}, this adaptox ({version('adaptox')}) reads {SCHEMA_VERSION}: "
+                "write the bundle again or install the version that wrote it"
+            )
+        manifest = Manifest.model_validate(data)
+    except (ValueError, ValidationError) as error:
+        raise BundleError(f"{path} is damaged: {str(error).splitlines()[0]}; restore it or train again") from error
+    if manifest.sha256 and manifest.sha256 != _digest(written.replace(manifest.sha256.encode(), _UNSEALED, 1)):
+        raise BundleError(f"{path} was changed after it was written; restore it or train again")
+    return manifest
 
 
-def _swap(temporary: Path, folder: Path) -> None:
+def _verify(folder: Path, name: str, expected: str | None) -> None:
+    file = folder / name
+    if not file.is_file():
+        raise BundleError(f"bundle {folder} lacks {name}: copy the whole folder again")
+    if sha256(file) != expected:
+        raise BundleError(f"bundle {folder}: {name} was changed after it was written; restore it or train again")
+
+
+def _refuse_others(folder: Path) -> None:
+    """Keep a user's own files from being replaced."""
+    holds_something = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    if holds_something and not (folder / MANIFEST).is_file():
+        raise BundleError(f"{folder} exists and is no bundle: choose another folder")
+
+
+def _seal(temporary: Path, manifest: Manifest) -> None:
+    missing = [name for name in REQUIRED if not (temporary / name).is_file()]
+    if missing:
+        raise BundleError(f"a bundle needs {', '.join(missing)}, which was not written")
+    written = sorted(temporary.iterdir())
+    hashes = {path.name: sha256(path) for path in written}
+    complete = manifest.model_copy(update={"sha256": _UNSEALED.decode(), "files": hashes})
+    text = complete.model_dump_json(indent=2).encode() + b"\n"
+    sealed = temporary / MANIFEST
+    # The field stands first, so the first 64 zeros are its own.
+    sealed.write_bytes(text.replace(_UNSEALED, _digest(text).encode(), 1))
+    for path in (*written, sealed):
+        # safetensors writes files that only their owner may read.
+        path.chmod(sealed.stat().st_mode)
+        with path.open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+def _swap(temporary: Path, folder: Path, older: Path) -> None:
     if not folder.exists():
         temporary.rename(folder)
         return
-    older = Path(tempfile.mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-    folder.rename(older / folder.name)
-    temporary.rename(folder)
+    folder.rename(older)
+    try:
+        temporary.rename(folder)
+    except OSError:
+        older.rename(folder)
+        raise
     shutil.rmtree(older, ignore_errors=True)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

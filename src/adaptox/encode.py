@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from adaptox.config import EncodeConfig, TextConfig
-from adaptox.errors import BaseModelError
+from adaptox.errors import BaseModelError, ConfigError
 from adaptox.records import Conversation, IntArray
 from adaptox.text import render
 
@@ -52,6 +52,7 @@ class Encoder:
 
     Raises:
         BaseModelError: the base reads fewer tokens than the settings ask for.
+        ConfigError: the stride leaves a window no room to go on.
     """
 
     def __init__(
@@ -67,6 +68,12 @@ class Encoder:
                 f"encode.max_tokens = {encode.max_tokens}, but this base reads at most {max_positions} tokens: "
                 f"set encode.max_tokens = {max_positions} or choose another base"
             )
+        room = encode.max_tokens - tokenizer.num_special_tokens_to_add(False)
+        if encode.stride >= room:
+            raise ConfigError(
+                f"encode.stride = {encode.stride}, but a window of {encode.max_tokens} tokens holds {room} beside "
+                f"the special ones: set encode.stride below {room} or raise encode.max_tokens"
+            )
         self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(encode.max_tokens, stride=encode.stride)
@@ -75,7 +82,7 @@ class Encoder:
         self.text = text
 
     def encode(self, conversations: Sequence[Conversation]) -> tuple[Encoded, ...]:
-        """Encode for scoring: every window, unless the settings say `truncate`."""
+        """Encode for scoring: every window, in order, or the first alone where the settings say `truncate`."""
         whole = self.config.overflow == "windows"
         return tuple(
             Encoded(
@@ -101,7 +108,7 @@ class Encoder:
 
     def _encodings(self, conversations: Sequence[Conversation]) -> list[Encoding]:
         texts = [render(conversation, self.text).text for conversation in conversations]
-        return self.tokenizer.encode_batch(texts)
+        return self.tokenizer.encode_batch_fast(texts)
 
 
 def batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -12,8 +12,8 @@ from tokenizers import Tokenizer
 from adaptox import bundle as bundles
 from adaptox.decide import Decider
 from adaptox.encode import Encoder, batches
-from adaptox.errors import DataError, MissingExtraError
-from adaptox.records import Conversation, Progress, Scores, Verdict, silent
+from adaptox.errors import DataError
+from adaptox.records import Conversation, FloatArray, Progress, Scores, Turn, Verdict, silent
 
 if TYPE_CHECKING:
     import torch
@@ -43,13 +43,13 @@ class TorchScorer:
     A conversation's logit is the highest over its windows, so that one offending passage is enough.
 
     Args:
-        network: a transformers classifier with one logit a label; it is put into evaluation mode.
+        network: a transformers classifier with one logit a label; scoring puts it into evaluation mode.
         encoder: the encoder it was trained with.
         labels: names of its logits.
     """
 
     def __init__(self, network: torch.nn.Module, encoder: Encoder, labels: tuple[str, ...]) -> None:
-        self._network = network.eval()
+        self._network = network
         self._encoder = encoder
         self._labels = labels
 
@@ -65,6 +65,7 @@ class TorchScorer:
             conversations: any number, also none.
             progress: told how many are done.
         """
+        self._network.eval()
         logits = np.empty((len(conversations), len(self._labels)))
         windows = np.zeros(len(conversations), dtype=np.int64)
         truncated = np.zeros(len(conversations), dtype=np.bool_)
@@ -84,7 +85,8 @@ class TorchScorer:
             logits[rows] = best
         return Scores(self._labels, logits, windows, truncated)
 
-    def _forward(self, windows: Sequence[Sequence[int]]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    def _forward(self, windows: Sequence[Sequence[int]]) -> FloatArray:
+        """Give the logits (windows, labels) of one batch."""
         import torch
 
         padded = self._encoder.pad(windows)
@@ -94,8 +96,8 @@ class TorchScorer:
                 input_ids=torch.from_numpy(padded.input_ids).to(device),
                 attention_mask=torch.from_numpy(padded.attention_mask).to(device),
             )
-        array: np.ndarray[tuple[int, int], np.dtype[np.float64]] = output.logits.double().cpu().numpy()
-        return array
+        logits: FloatArray = output.logits.double().cpu().numpy()
+        return logits
 
 
 class Moderator:
@@ -126,7 +128,7 @@ class Moderator:
 
     def score(
         self,
-        inputs: Sequence[object],
+        inputs: Iterable[object],
         ids: Sequence[str] | None = None,
         progress: Progress = silent,
     ) -> list[Verdict]:
@@ -141,15 +143,23 @@ class Moderator:
             One verdict for each input, in order.
 
         Raises:
-            DataError: not a list, or an item that is neither a text nor messages.
+            DataError: not a list, an item that is neither a text nor messages, or not one id for each.
         """
-        if isinstance(inputs, str) or any(isinstance(item, dict) for item in inputs):
-            raise DataError(
-                "expected a list of texts or conversations, got a single one: put it into a list, [one]"
-            )
-        conversations = [Conversation.of(item) for item in inputs]
-        names = [str(position) for position in range(len(conversations))] if ids is None else ids
+        items = _listed(inputs)
+        names = [str(position) for position in range(len(items))] if ids is None else list(ids)
+        if len(names) != len(items) or isinstance(ids, str):
+            raise DataError(f"expected one id for each of the {len(items)} inputs, got {len(names)} ids")
+        conversations = [Conversation.of(item) for item in items]
         return list(self.decider.apply(self.scorer.score(conversations, progress), names))
+
+
+def _listed(inputs: object) -> list[object]:
+    """Make a list of the inputs; refuse a single text or conversation, whose parts would be taken for inputs."""
+    single = isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable)
+    items = [] if single else list(cast(Iterable[object], inputs))
+    if single or any(isinstance(item, Mapping | Turn) for item in items):
+        raise DataError("expected a list of texts or conversations, got a single one: put it into a list, [one]")
+    return items
 
 
 def open_scorer(bundle: bundles.Bundle) -> Scorer:
@@ -158,12 +168,8 @@ def open_scorer(bundle: bundles.Bundle) -> Scorer:
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
-    try:
-        import torch
+    from adaptox import model
 
-        from adaptox import model
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("scoring with torch weights", "train", error.name or "torch") from error
     manifest = bundle.manifest
     encoder = Encoder(
         Tokenizer.from_file(str(bundle.folder / bundles.TOKENIZER)),

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from adaptox import bundle as bundles
-from adaptox import decide, model, report, train
+from adaptox import model, report, train
 from adaptox.adapt import folder as folders
 from adaptox.adapt import guard
-from adaptox.adapt.assess import Assessment, assess, prepare_only, read_and_prepare
-from adaptox.adapt.folder import RunFolder
-from adaptox.adapt.judge import judge
-from adaptox.adapt.story import Data, metrics_json, tell
+from adaptox.adapt.assess import Assessment, assess
+from adaptox.adapt.data import Data, prepare_only, read_and_prepare
+from adaptox.adapt.finish import finish
+from adaptox.adapt.folder import RunFolder, is_finished
+from adaptox.adapt.judge import conversations, fit_decider, judge, judge_base
+from adaptox.adapt.story import Outcome, tell
 from adaptox.config import Config
-from adaptox.decide import Decider, LabelThreshold
 from adaptox.encode import Encoder
-from adaptox.errors import CollapseError
 from adaptox.evaluate import Evaluation
-from adaptox.prepare import Prepared
-from adaptox.records import Example, Progress, silent
+from adaptox.records import Progress, silent
 from adaptox.scorers import TorchScorer
 
-__all__ = ["Adaptation", "Assessment", "Data", "adapt", "assess", "judge", "prepare_only", "read_and_prepare"]
+__all__ = ["Adaptation", "Assessment", "Data", "adapt", "assess", "is_finished", "prepare_only", "read_and_prepare"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +32,14 @@ class Adaptation:
         evaluation: on the test part, or on validation where there is none.
         baseline: the base as it was, on the same rows; None if it had no row for the target label.
         training: what it took.
-        collapse: why the model is none, if that was allowed.
+        notes: what a reader of the numbers must know, such as a collapse that was allowed.
     """
 
     folder: Path
     evaluation: Evaluation
     baseline: Evaluation | None
     training: report.TrainingFacts
-    collapse: str | None
+    notes: tuple[str, ...]
 
 
 def adapt(
@@ -62,7 +56,7 @@ def adapt(
     Args:
         config: the run's settings.
         out: the run folder.
-        resume: go on with an interrupted run in `out`.
+        resume: go on with an interrupted run in `out`; `is_finished` tells whether anything is left to do.
         overwrite: start over in `out`.
         command: shown in the report as the way to run it again.
         progress: told what is being done.
@@ -75,105 +69,35 @@ def adapt(
         CollapseError: the trained model decides nothing, and that is not allowed.
         RunError: the disk refused, or the user stopped it.
     """
-    folders.check(out, config, resume, overwrite)
+    main = train.is_main_process()
+    if main:
+        folders.check(out, config, resume, overwrite)
+    train.check(config.train)
     data = read_and_prepare(config, progress)
+    parts = data.prepared
     base = model.load_base(config.base, config.label_set, config.seed)
     encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
-    folder = RunFolder(out)
-    baseline = None
-    if train.is_main_process():
-        folder = _open(out, config, data.prepared, overwrite)
-        baseline = _baseline(base, encoder, data, config, progress)
-    network = model.attach(base.network, config.adapter)
+    baseline = judge_base(base, encoder, data.judged, config, data.official, progress) if main else None
+    network = model.attach(base.network, config.adapter, config.seed)
     share = model.share(network)
+    folder = folders.create(out, config, parts, overwrite) if main else RunFolder(out)
     fitted = train.fit(
-        network,
-        encoder,
-        data.prepared.train,
-        data.prepared.validation,
-        config,
-        folder.checkpoints,
-        resume,
-        progress,
+        network, encoder, parts.train, parts.validation, config, folder.checkpoints, resume, progress
     )
-    if not train.is_main_process():
+    if not main:
         return None
+    folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
     network = model.merge(network)
     scorer = TorchScorer(network, encoder, config.labels)
-    decider = _fit_decider(scorer, data.prepared.validation, config, progress)
-    validation = judge(scorer, decider, data.prepared.validation, config.evaluate, config.seed, False, progress)
-    collapse = guard.find(validation, fitted, config)
-    if collapse and not config.train.allow_collapse:
-        raise CollapseError(str(collapse))
-    evaluation = judge(scorer, decider, data.judged, config.evaluate, config.seed, data.official, progress)
-    story = tell(config, data, base, fitted, share, evaluation, validation, baseline, collapse, command)
-    _write(folder, story, config, data, base, encoder, decider, network)
-    return Adaptation(out, evaluation, baseline, story.training, str(collapse) if collapse else None)
-
-
-def _open(out: Path, config: Config, prepared: Prepared, overwrite: bool) -> RunFolder:
-    folder = folders.create(out, config, overwrite)
-    folders.write_data(folder, prepared)
-    return folder
-
-
-def _baseline(
-    base: model.Base, encoder: Encoder, data: Data, config: Config, progress: Progress
-) -> Evaluation | None:
-    """Evaluate the base as it is, with its own threshold if it is a bundle, else at the fixed one."""
-    if config.label_set.target not in base.warm:
-        return None
-    decider = _own_decider(config)
-    scorer = TorchScorer(base.network, encoder, config.labels)
-    return judge(scorer, decider, data.judged, config.evaluate, config.seed, data.official, progress)
-
-
-def _own_decider(config: Config) -> Decider:
-    """Take calibration and thresholds of a base that is a bundle; others have none, and get the fixed threshold."""
-    place = Path(config.base.name)
-    if (place / bundles.MANIFEST).is_file():
-        return Decider.from_json(bundles.load(place).manifest.decider)
-    value = config.threshold.value
-    thresholds = tuple(LabelThreshold(label, value, f"{value:g}", "fixed") for label in config.labels)
-    return Decider(config.labels, (1.0,) * len(config.labels), thresholds)
-
-
-def _fit_decider(scorer: TorchScorer, examples: Sequence[Example], config: Config, progress: Progress) -> Decider:
-    scores = scorer.score([example.conversation for example in examples], progress)
-    known = train.targets(examples, config.label_set)
-    return decide.fit(scores.logits, known.truth, known.known, config.labels, config.threshold)
-
-
-def _write(
-    folder: RunFolder,
-    story: report.RunStory,
-    config: Config,
-    data: Data,
-    base: model.Base,
-    encoder: Encoder,
-    decider: Decider,
-    network: torch.nn.Module,
-) -> None:
-    """Write the bundle, the report, and last the metrics, whose presence says that the run is finished."""
-    metrics = metrics_json(story)
-    manifest = bundles.Manifest(
-        name=config.name,
-        labels=config.labels,
-        base={"name": base.name, "revision": base.revision, "warm": dict(base.warm)},
-        adapter=config.adapter.model_dump(mode="json"),
-        text=config.text,
-        encode=config.encode,
-        pad_token_id=encoder.pad_token_id,
-        decider=decider.to_json(),
-        data_sha256=story.provenance.data_sha256,
-        licences=tuple(sorted({reading.origin.licence for reading in data.readings})),
-        metrics=metrics,
-    )
-    with bundles.saving(folder.bundle, manifest) as temporary:
-        model.save(network, temporary)
-        base.tokenizer.save(str(temporary / bundles.TOKENIZER))
-        (temporary / "README.md").write_text(report.model_card(story), encoding="utf-8")
-    folder.write("history.json", [dict(entry) for entry in story.history])
-    report.write(story, folder.path)
-    folder.write(folders.METRICS, metrics)
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    scores = scorer.score(conversations(parts.validation), progress)
+    decider = fit_decider(scores, parts.validation, config)
+    validation = judge(scores, decider, parts.validation, config)
+    collapse = guard.check(validation, fitted, config)
+    evaluation = validation
+    if parts.test:
+        scores = scorer.score(conversations(parts.test), progress)
+        evaluation = judge(scores, decider, parts.test, config, data.official)
+    outcome = Outcome(share, fitted, baseline, validation, evaluation, collapse)
+    story = tell(config, data, base, outcome, command)
+    finish(folder, story, config, data, base, encoder, decider, network)
+    return Adaptation(out, evaluation, baseline, story.training, story.notes)

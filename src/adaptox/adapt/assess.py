@@ -1,4 +1,4 @@
-"""The two verbs beside the main job: prepare data without training, and evaluate a bundle."""
+"""The verb beside the main job: how good a bundle is on labelled data."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from adaptox import bundle as bundles
 from adaptox import prepare, sources
 from adaptox.adapt import folder as folders
-from adaptox.adapt.judge import judge
-from adaptox.adapt.story import Data
-from adaptox.config import Config
-from adaptox.errors import DataError
+from adaptox.adapt.data import is_toxic_chat_test, read_and_prepare
+from adaptox.adapt.judge import conversations, judge
+from adaptox.config import Config, resolved_json
+from adaptox.errors import ConfigError, DataError, nearest
 from adaptox.evaluate import Evaluation, Provenance, commit, hardware, to_json
-from adaptox.prepare import Prepared
 from adaptox.records import Example, Progress, silent
 from adaptox.scorers import Moderator
 
@@ -26,38 +26,12 @@ class Assessment:
     metrics: Mapping[str, object]
 
 
-def read_and_prepare(config: Config, progress: Progress = silent) -> Data:
-    """Read every source, join them, clean and split.
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What a bundle is judged on, and whether it is ToxicChat's test split."""
 
-    Raises:
-        DataError: a source cannot be read, or no split can be made of it.
-    """
-    readings = tuple(sources.read(source, config.seed) for source in config.sources)
-    examples = [example for reading in readings for example in reading.examples]
-    target = config.label_set.target
-    prepared = prepare.prepare(examples, config.prepare, config.text, target, config.seed, progress)
-    return Data(readings, prepared, published=config.prepare.split == "official")
-
-
-def prepare_only(config: Config, out: Path, overwrite: bool = False, progress: Progress = silent) -> Prepared:
-    """Write the cleaned and split data into a folder: a JSONL file for each part, manifest, dropped rows.
-
-    Raises:
-        InputError: the data or the folder cannot be used.
-        StorageError: the disk refused.
-    """
-    folders.check(out, config, resume=False, overwrite=overwrite)
-    data = read_and_prepare(config, progress)
-    folder = folders.create(out, config, overwrite)
-    folders.write_data(folder, data.prepared)
-    parts = {
-        "train": data.prepared.train,
-        "validation": data.prepared.validation,
-        "test": data.prepared.test,
-    }
-    for split, examples in parts.items():
-        folder.write_lines(f"{split}.jsonl", (_row(example) for example in examples))
-    return data.prepared
+    examples: tuple[Example, ...]
+    official: bool
 
 
 def assess(
@@ -72,7 +46,8 @@ def assess(
 
     Args:
         bundle: the bundle's folder.
-        config: names the sources; `prepare` is read when `as_split`.
+        config: names the sources, and the label unless it is the bundle's first; `prepare` is read when `as_split`.
+            The bundle's own settings say how texts are rendered.
         as_split: evaluate on the test part that these settings make. Otherwise the published test split if the data
             has one, else every row, uncleaned.
         out: where to write metrics.json, if anywhere.
@@ -81,51 +56,71 @@ def assess(
 
     Raises:
         InputError: the bundle, the data or the folder cannot be used.
+        StorageError: the disk refused; nothing is left behind then.
     """
     if out is not None:
-        folders.check(out, config, resume=False, overwrite=overwrite)
+        folders.check_free(out, overwrite, [str(bundle), *(source.path for source in config.sources)])
     moderator = Moderator.open(bundle)
-    label = moderator.decider.labels[0]
-    if as_split:
-        data = read_and_prepare(config, progress)
-        rows, official = data.judged, data.official
-    else:
-        rows, official = _all_rows(config, progress)
-    evaluation = judge(moderator.scorer, moderator.decider, rows, config.evaluate, config.seed, official, progress)
-    manifest = moderator.bundle.manifest
-    weights = manifest.files["model.safetensors"]
-    provenance = Provenance(
-        data_sha256=prepare.data_sha256(rows, config.text),
-        model={"name": manifest.name, "label": label, "base": manifest.base["name"], "weights_sha256": weights},
-        seed=config.seed,
-        hardware=hardware(),
-        commit=commit(),
-        config=config.model_dump(mode="json"),
-    )
-    metrics = to_json(evaluation, provenance)
+    config = _as_the_bundle_has_it(config, moderator.bundle.manifest)
+    rows = _test_part(config, progress) if as_split else _all_rows(config, progress)
+    scores = moderator.scorer.score(conversations(rows.examples), progress)
+    evaluation = judge(scores, moderator.decider, rows.examples, config, rows.official)
+    metrics = to_json(evaluation, _provenance(moderator.bundle.manifest, config, rows, as_split))
     if out is not None:
-        folders.create(out, config, overwrite).write(folders.METRICS, metrics)
+        with folders.whole(out) as folder:
+            folder.write(folders.CONFIG, resolved_json(config))
+            folder.write(folders.METRICS, metrics)
     return Assessment(evaluation, metrics)
 
 
-def _all_rows(config: Config, progress: Progress) -> tuple[tuple[Example, ...], bool]:
-    readings = [sources.read(source, config.seed) for source in config.sources]
+def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:
+    """Give the settings with the bundle's way of reading, and the label that is asked for in front."""
+    label = config.labels[0] if "labels" in config.model_fields_set else manifest.labels[0]
+    if label not in manifest.labels:
+        raise ConfigError(f"the bundle {manifest.name} has no label {label!r}: {nearest(label, manifest.labels)}")
+    others = tuple(name for name in manifest.labels if name != label)
+    changes = {"labels": (label, *others), "text": manifest.text, "encode": manifest.encode}
+    return config.model_copy(update=changes)
+
+
+def _test_part(config: Config, progress: Progress) -> _Rows:
+    data = read_and_prepare(config, progress)
+    return _Rows(data.judged, data.official)
+
+
+def _all_rows(config: Config, progress: Progress) -> _Rows:
+    readings = sources.read_all(config.sources, config.seed)
     examples = [example for reading in readings for example in reading.examples]
-    if not examples:
-        raise DataError("expected rows to evaluate on, got none")
+    test = [example for example in examples if example.split == "test"]
+    target = config.label_set.target
+    if not any(target in example.labels for example in test or examples):
+        known = {name for example in test or examples for name in example.labels}
+        raise DataError(
+            f"expected rows with the bundle's label {target!r}, got none among {len(test or examples)}: "
+            f"{nearest(target, known)}; map its column in sources.columns.labels, or set labels"
+        )
     grouped = prepare.mark_families(examples, config.text, progress)
-    test = tuple(example for example in grouped if example.split == "test")
-    official = bool(test) and all(example.source == "toxic-chat" for example in test)
-    return (test, official) if test else (grouped, False)
+    published = tuple(example for example in grouped if example.split == "test")
+    # Without its train split nobody can tell which test rows have a near-copy there.
+    complete = any(example.split == "train" for example in grouped)
+    return _Rows(published or grouped, complete and is_toxic_chat_test(published, config))
 
 
-def _row(example: Example) -> dict[str, object]:
-    return {
-        "id": example.id,
-        "messages": example.conversation.messages(),
-        "labels": dict(example.labels),
-        "teacher": dict(example.teacher),
-        "group": example.group,
-        "twin": example.twin,
-        "source": example.source,
-    }
+def _provenance(manifest: bundles.Manifest, config: Config, rows: _Rows, as_split: bool) -> Provenance:
+    """Say what was judged, and with which settings: only those that an evaluation reads."""
+    read = {"sources", "labels", "seed", "text", "encode", "evaluate", *(("prepare",) if as_split else ())}
+    trained = manifest.metrics.get("model", {})
+    return Provenance(
+        data_sha256=prepare.data_sha256(rows.examples, config.text),
+        model={
+            **trained,
+            "name": manifest.name,
+            "base": manifest.base["name"],
+            "adapter": manifest.adapter["kind"],
+            "weights_sha256": manifest.files[bundles.WEIGHTS],
+        },
+        seed=config.seed,
+        hardware=hardware(),
+        commit=commit(),
+        config=config.model_dump(mode="json", include=read),
+    )

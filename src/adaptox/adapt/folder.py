@@ -5,7 +5,7 @@ config.json       resolved settings            figures/      PNG and SVG
 manifest.json     the data                     report.html   one file to read
 dropped.jsonl     rows that cleaning removed   report.md
 history.json      the training's log           bundle/       what predict and load read
-metrics.json      the result                   checkpoints/  only while the run is unfinished
+metrics.json      the result, written last     checkpoints/  only while the run is unfinished
 ```
 """
 
@@ -14,18 +14,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from adaptox.config import Config, resolved_json
-from adaptox.errors import ConfigError, InputError, storage_errors
+from adaptox.errors import ConfigError, InputError, StorageError, storage_errors
 from adaptox.prepare import Prepared
 
 CONFIG = "config.json"
+HISTORY = "history.json"
 METRICS = "metrics.json"
 BUNDLE = "bundle"
 CHECKPOINTS = "checkpoints"
+
+_PART = ".part"
+# Tables of the settings that no other tool's config.json has.
+_OURS = {"sources", "prepare", "evaluate"}
+# What may change between a run and its resumption, because training does not read it.
+_FREE_TO_CHANGE = {"train.allow_collapse"}
+_SHOWN_CHANGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +55,6 @@ class RunFolder:
         """Where the unfinished training keeps its state."""
         return self.path / CHECKPOINTS
 
-    @property
-    def finished(self) -> bool:
-        """Whether the run came to its end: metrics are written last."""
-        return (self.path / METRICS).is_file()
-
     def write(self, name: str, content: object) -> None:
         """Write a file as a whole or not at all: a string as it is, anything else as JSON.
 
@@ -56,7 +62,7 @@ class RunFolder:
             StorageError: the disk refused.
         """
         text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-        target, temporary = self.path / name, self.path / f".{name}.part"
+        target, temporary = self.path / name, self.path / f".{name}{_PART}"
         with storage_errors(target):
             try:
                 temporary.write_text(text, encoding="utf-8")
@@ -83,41 +89,171 @@ def write_data(folder: RunFolder, prepared: Prepared) -> None:
     folder.write_lines("dropped.jsonl", (asdict(row) for row in prepared.dropped))
 
 
+def is_finished(path: Path, config: Config) -> bool:
+    """Tell whether these settings were run to the end there.
+
+    Raises:
+        InputError: the folder holds something else than a run.
+        ConfigError: it holds a run with other settings.
+    """
+    stored = _stored(path)
+    if stored is None:
+        return False
+    _check_same(path, stored, config)
+    return (path / METRICS).is_file()
+
+
 def check(path: Path, config: Config, resume: bool, overwrite: bool) -> None:
-    """Refuse early, before any work, a folder that cannot be used.
+    """Refuse, before any work, a place that a run cannot be written to.
 
     Raises:
         InputError: the folder holds something else, or a run and neither resume nor overwrite is asked for.
         ConfigError: the run to resume has other settings.
     """
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+    if resume and overwrite:
+        raise ConfigError("--resume goes on with a run and --overwrite starts over: choose one")
+    stored = _stored(path)
+    if stored is None:
         return
-    stored = path / CONFIG
-    if not stored.is_file():
-        raise InputError(f"{path} exists and is no run folder: choose another with --out")
     if overwrite:
-        return
-    if not resume:
+        _check_nothing_lost(path, [config.base.name, *(source.path for source in config.sources)])
+    elif resume:
+        if is_finished(path, config):
+            raise InputError(f"{path} is finished, nothing is left to resume: --overwrite starts over")
+    else:
         raise InputError(f"{path} already holds a run: --resume goes on with it, --overwrite starts over")
-    before, now = json.loads(stored.read_text(encoding="utf-8")), json.loads(resolved_json(config))
-    changed = sorted(key for key in {*before, *now} if before.get(key) != now.get(key))
-    if changed:
-        raise ConfigError(
-            f"{path} was started with other settings ({', '.join(changed)} differ): "
-            "resume with the old ones, or --overwrite to start over"
-        )
 
 
-def create(path: Path, config: Config, overwrite: bool) -> RunFolder:
-    """Make the folder and write the settings into it.
+def check_free(path: Path, overwrite: bool, needed: Iterable[str]) -> None:
+    """Refuse, before any work, a place that results cannot be written to.
+
+    Args:
+        path: the folder to be.
+        overwrite: replace results that are there.
+        needed: paths that are read, which overwriting must not remove.
+
+    Raises:
+        InputError: the folder holds something else, or results and overwrite is not asked for.
+    """
+    if _stored(path) is None:
+        return
+    if not overwrite:
+        raise InputError(f"{path} already holds results: --overwrite replaces them, --out chooses another folder")
+    _check_nothing_lost(path, needed)
+
+
+def create(path: Path, config: Config, prepared: Prepared, overwrite: bool) -> RunFolder:
+    """Make the run folder, or enter the one that is resumed, and write settings and data into it.
+
+    Args:
+        path: checked by `check`.
+        config: the run's settings.
+        prepared: the run's data.
+        overwrite: remove what is there.
+
+    Raises:
+        StorageError: the disk refused; a new folder is gone again then.
+    """
+    new = overwrite or not _is_occupied(path)
+    folder = RunFolder(path)
+    try:
+        with storage_errors(path):
+            if overwrite and path.exists():
+                shutil.rmtree(path)
+            path.mkdir(parents=True, exist_ok=True)
+            _tidy(path)
+        folder.write(CONFIG, resolved_json(config))
+        write_data(folder, prepared)
+    except StorageError:
+        if new:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+    return folder
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[RunFolder]:
+    """Write a folder as a whole or not at all; what is there is replaced.
 
     Raises:
         StorageError: the disk refused.
     """
+    place = path.resolve()
     with storage_errors(path):
-        if overwrite and path.exists():
-            shutil.rmtree(path)
-        path.mkdir(parents=True, exist_ok=True)
-    folder = RunFolder(path)
-    folder.write(CONFIG, resolved_json(config))
-    return folder
+        place.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+    try:
+        yield RunFolder(temporary)
+        with storage_errors(path):
+            temporary.chmod(0o755)
+            if place.exists():
+                shutil.rmtree(place)
+            temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _is_occupied(path: Path) -> bool:
+    """Tell whether a folder holds more than a file that was cut off while it was written."""
+    return path.is_dir() and any(not item.name.endswith(_PART) for item in path.iterdir())
+
+
+def _stored(path: Path) -> Mapping[str, Any] | None:
+    """Give the settings of the run that is there; None if the place is free."""
+    if not path.exists():
+        above = next(folder for folder in path.absolute().parents if folder.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            what = "is a file" if not above.is_dir() else "may not be written to"
+            raise InputError(f"cannot make the folder {path}: {above} {what}; choose another with --out")
+        return None
+    if not path.is_dir():
+        raise InputError(f"{path} is a file: expected a folder to write; choose another with --out")
+    if not _is_occupied(path):
+        return None
+    try:
+        settings = json.loads((path / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        settings = None
+    if not isinstance(settings, dict) or not settings.keys() >= _OURS:
+        raise InputError(f"{path} holds something else than a run of adaptox: choose another folder with --out")
+    return settings
+
+
+def _check_nothing_lost(path: Path, needed: Iterable[str]) -> None:
+    for name in needed:
+        if name and Path(name).exists() and Path(name).resolve().is_relative_to(path.resolve()):
+            raise InputError(
+                f"--overwrite would remove {name}, which this command reads, with all of {path}: "
+                "choose another folder with --out"
+            )
+
+
+def _check_same(path: Path, stored: Mapping[str, Any], config: Config) -> None:
+    before, now = dict(_leaves(stored)), dict(_leaves(json.loads(resolved_json(config))))
+    changed = sorted(key for key in {*before, *now} - _FREE_TO_CHANGE if before.get(key, ...) != now.get(key, ...))
+    if changed:
+        shown = ", ".join(
+            f"{key} was {json.dumps(before.get(key))} and is {json.dumps(now.get(key))}"
+            for key in changed[:_SHOWN_CHANGES]
+        )
+        more = f", and {len(changed) - _SHOWN_CHANGES} more" if len(changed) > _SHOWN_CHANGES else ""
+        raise ConfigError(
+            f"{path} was started with other settings ({shown}{more}): resume it with those, or start over with "
+            "--overwrite"
+        )
+
+
+def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _tidy(path: Path) -> None:
+    """Remove what a kill cut off while it was written."""
+    for item in path.glob(f".*{_PART}"):
+        item.unlink()
+    for item in path.glob(f".{BUNDLE}-*"):
+        shutil.rmtree(item)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from adaptox.config import Config
+from adaptox.config import LEARNING_RATES, Config
+from adaptox.errors import CollapseError
 from adaptox.evaluate import Evaluation
 from adaptox.train import Fitted
 
@@ -24,40 +25,55 @@ class Collapse:
     advice: str
 
     def __str__(self) -> str:
-        return f"{self.reason}. {self.advice}; or record it as it is with --allow-collapse"
+        return f"{self.reason}. {self.advice}; or record it as it is with --resume --allow-collapse"
 
 
-def find(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | None:
+def check(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | None:
     """Look for a collapse.
 
     Args:
         validation: of the trained model, at the threshold it will be used with.
         fitted: how training went.
-        config: names the learning rates in the advice.
+        config: says whether a collapse is allowed, and names the learning rates in the advice.
+
+    Returns:
+        The collapse, if there is one and it is allowed.
+
+    Raises:
+        CollapseError: there is one, and it is not allowed.
     """
+    collapse = _find(validation, fitted, config)
+    if collapse and not config.train.allow_collapse:
+        raise CollapseError(str(collapse))
+    return collapse
+
+
+def _find(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | None:
+    adapter, train = config.adapter, config.train
     rates = (
-        f"train.learning_rate is {config.train.learning_rate:g} and "
-        f"train.head_learning_rate {config.train.head_learning_rate:g} over {fitted.steps} steps"
+        f"train.learning_rate is {train.learning_rate:g} and train.head_learning_rate "
+        f"{train.head_learning_rate:g} over {fitted.steps} steps"
     )
     more = (
-        "an adapter needs about 1e-3 (raise train.learning_rate)"
-        if config.adapter.kind != "none"
-        else "raise train.learning_rate or train.epochs"
+        "raise train.learning_rate or train.epochs"
+        if adapter.kind == "none"
+        else f"an adapter needs about {LEARNING_RATES[adapter.kind]:g} (raise train.learning_rate)"
     )
-    if config.adapter.train_head and not fitted.head_moved:
-        return Collapse("the head's weights did not move in training", f"{rates}: {more}")
+    head_trains = adapter.kind == "none" or adapter.train_head
+    if head_trains and not fitted.head_moved:
+        return Collapse("The head's weights did not move in training", f"{rates}: {more}")
     auroc = validation.main.metrics["auroc"].value
     if auroc < CHANCE:
         return Collapse(
-            f"validation AUROC is {auroc:.3f}, below chance",
-            f"{rates}: {more}, keep base.warm_start = true, and check that 1 means {config.labels[0]} in the data",
+            f"Validation AUROC is {auroc:.3f}, below chance",
+            f"{rates}: {more}, keep base.warm_start = true, and check that 1 means {validation.label} "
+            "in every part of the data",
         )
     flagged = int((validation.rows.probs >= validation.threshold).sum())
     if flagged in (0, len(validation.rows.probs)):
-        which = "positive" if flagged else "negative"
         return Collapse(
-            f"every one of the {len(validation.rows.probs)} validation rows is called {which} "
-            f"at the threshold {validation.threshold:.3g}",
-            f"{rates}: {more}, or use threshold.policy = 'f1'",
+            f"Every one of the {len(validation.rows.probs)} validation rows is called "
+            f"{'positive' if flagged else 'negative'} at the threshold {validation.threshold:.3g}",
+            f"{rates}: {more}, or learn the threshold with threshold.policy = 'f1'",
         )
     return None

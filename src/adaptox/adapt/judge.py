@@ -1,53 +1,122 @@
-"""Scores + decider → evaluation; one path for a run's own test and for a bundle on other data."""
+"""Scores + decider → evaluation: one path for a run, the base that it started from, and a bundle on other data."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from adaptox.config import EvaluateConfig
-from adaptox.decide import Decider
-from adaptox.errors import DataError
+import numpy as np
+import torch
+
+from adaptox import bundle as bundles
+from adaptox import decide, model, train
+from adaptox.config import Config
+from adaptox.decide import Decider, LabelThreshold
+from adaptox.encode import Encoder
 from adaptox.evaluate import Evaluation, evaluate
-from adaptox.records import Example, Progress, silent
-from adaptox.scorers import Scorer
+from adaptox.records import Conversation, Example, Progress, Scores, silent
+from adaptox.scorers import Moderator, TorchScorer
+
+
+def conversations(examples: Sequence[Example]) -> list[Conversation]:
+    """Give what was said in each example."""
+    return [example.conversation for example in examples]
+
+
+def fit_decider(scores: Scores, examples: Sequence[Example], config: Config) -> Decider:
+    """Fit calibration and thresholds.
+
+    Args:
+        scores: of the validation examples.
+        examples: those.
+        config: labels and policy.
+
+    Raises:
+        DataError: the target label is of one class.
+    """
+    known = train.targets(examples, config.label_set)
+    return decide.fit(scores.logits, known.truth, known.known, config.labels, config.threshold)
 
 
 def judge(
-    scorer: Scorer,
+    scores: Scores,
     decider: Decider,
     examples: Sequence[Example],
-    config: EvaluateConfig,
-    seed: int,
-    official: bool,
-    progress: Progress = silent,
+    config: Config,
+    official: bool = False,
+    own_label: str | None = None,
 ) -> Evaluation:
-    """Evaluate a scorer's target label.
+    """Evaluate the target label.
 
     Args:
-        scorer: scores the conversations.
+        scores: of the examples.
         decider: calibrates them, and holds the threshold.
         examples: with families and, on a published test split, twins marked.
-        config: resamples and confidence.
-        seed: of the bootstrap.
-        official: the rows are ToxicChat's test split as published, which has slices of its own.
-        progress: told how many are scored.
+        config: the target label, resamples, confidence, and the seed of the bootstrap.
+        official: the examples are ToxicChat's test split, which has slices of its own.
+        own_label: what the model calls the target label, if not by our name.
 
     Raises:
         DataError: no example has a known target label.
     """
-    label = decider.labels[0]
-    labelled = [example for example in examples if label in example.labels]
-    if not labelled:
-        raise DataError(f"expected rows with the label {label!r} to evaluate on, got none: map its column")
-    scores = scorer.score([example.conversation for example in labelled], progress)
-    threshold = decider.threshold(label)
+    target = config.label_set.target
+    own = own_label or target
+    threshold = decider.threshold(own)
+    logits = np.stack([scores.column(label) for label in decider.labels], axis=1)
     return evaluate(
-        labelled,
-        decider.probs(scores.logits)[:, 0],
-        label,
+        examples,
+        decider.probs(logits)[:, decider.labels.index(own)],
+        target,
         threshold.value,
         threshold.origin,
-        config,
-        seed,
-        official=official,
+        config.evaluate,
+        config.seed,
+        official,
     )
+
+
+def judge_base(
+    base: model.Base,
+    encoder: Encoder,
+    examples: Sequence[Example],
+    config: Config,
+    official: bool,
+    progress: Progress = silent,
+) -> Evaluation | None:
+    """Evaluate the base as it is.
+
+    A bundle is judged with its own rendering, calibration and threshold; any other base has none of these, and gets
+    those of this run and the fixed threshold.
+
+    Args:
+        base: not adapted yet.
+        encoder: of this run.
+        examples: what the adapted model will be judged on.
+        config: the run's settings.
+        official: as for `judge`.
+        progress: told how many are scored.
+
+    Returns:
+        None if the base has no row for the target label.
+
+    Raises:
+        BundleError: the base is a bundle, and damaged.
+    """
+    own_label = base.warm.get(config.label_set.target)
+    if own_label is None:
+        return None
+    place = Path(base.name)
+    if (place / bundles.MANIFEST).is_file():
+        moderator = Moderator.open(place)
+        scores = moderator.scorer.score(conversations(examples), progress)
+        return judge(scores, moderator.decider, examples, config, official, own_label)
+    network: torch.nn.Module = base.network
+    scorer = TorchScorer(network.to(model.device()), encoder, config.labels)
+    scores = scorer.score(conversations(examples), progress)
+    return judge(scores, _undecided(config), examples, config, official)
+
+
+def _undecided(config: Config) -> Decider:
+    value = config.threshold.value
+    thresholds = tuple(LabelThreshold(label, value, f"{value:g}", "fixed") for label in config.labels)
+    return Decider(config.labels, (1.0,) * len(config.labels), thresholds)

@@ -5,62 +5,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adaptox import model, report
+from adaptox.adapt.data import Data
 from adaptox.adapt.guard import Collapse
 from adaptox.config import Config
 from adaptox.evaluate import Evaluation, Provenance, commit, hardware, to_json
-from adaptox.prepare import Prepared
-from adaptox.records import Example, Reading
 from adaptox.text import render
 from adaptox.train import Fitted
 
 
 @dataclass(frozen=True, slots=True)
-class Data:
-    """What was read, and what became of it.
+class Outcome:
+    """What came of a run.
 
     Attributes:
-        readings: one for each source.
-        prepared: the parts.
-        published: the test part is as published, not of our making.
+        share: parameters trained.
+        fitted: how training went.
+        baseline: the base as it was, on the same rows as `evaluation`; None if it did not know the target label.
+        validation: of the adapted model, on the rows that its threshold was learned on.
+        evaluation: on the test part, or on validation where there is none.
+        collapse: what is wrong with the model, if that was allowed.
     """
 
-    readings: tuple[Reading, ...]
-    prepared: Prepared
-    published: bool
-
-    @property
-    def judged(self) -> tuple[Example, ...]:
-        """The rows that the result is about: the test part, or validation where there is none."""
-        return self.prepared.test or self.prepared.validation
-
-    @property
-    def official(self) -> bool:
-        """Whether those are ToxicChat's test split as published."""
-        return self.published and all(example.source == "toxic-chat" for example in self.prepared.test)
+    share: model.TrainableShare
+    fitted: Fitted
+    baseline: Evaluation | None
+    validation: Evaluation
+    evaluation: Evaluation
+    collapse: Collapse | None
 
 
-def tell(
-    config: Config,
-    data: Data,
-    base: model.Base,
-    fitted: Fitted,
-    share: model.TrainableShare,
-    evaluation: Evaluation,
-    validation: Evaluation,
-    baseline: Evaluation | None,
-    collapse: Collapse | None,
-    command: str,
-) -> report.RunStory:
+def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command: str) -> report.RunStory:
     """Put the story of a run together."""
-    prepared = data.prepared
+    manifest = data.prepared.manifest
     provenance = Provenance(
-        data_sha256=prepared.manifest.sha256,
+        data_sha256=manifest.sha256,
         model={
             "name": config.name,
             "base": base.name,
             "adapter": config.adapter.kind,
-            "parameters": share.total,
-            "trainable": share.trainable,
+            "parameters": outcome.share.total,
+            "trainable": outcome.share.trainable,
         },
         seed=config.seed,
         hardware=hardware(),
@@ -69,29 +53,34 @@ def tell(
     )
     return report.RunStory(
         title=config.name,
-        evaluation=evaluation,
+        evaluation=outcome.evaluation,
         evaluated_on=_part(data),
-        validation=validation,
-        baseline=baseline,
-        history=fitted.history,
+        validation=outcome.validation,
+        baseline=outcome.baseline,
+        history=outcome.fitted.history,
         texts={example.id: render(example.conversation, config.text).text for example in data.judged},
-        manifest=prepared.manifest.to_json(),
+        manifest=manifest.to_json(),
         origins=tuple(reading.origin for reading in data.readings),
         provenance=provenance,
-        training=report.TrainingFacts(
-            wall_s=fitted.wall_s,
-            rows_per_s=fitted.rows_per_s,
-            steps=fitted.steps,
-            best_step=fitted.best_step,
-            best_auprc=fitted.best_auprc,
-            trainable=share.trainable,
-            total=share.total,
-            precision=fitted.precision,
-            peak_memory_mb=fitted.peak_memory_mb,
-            warm=base.warm,
-        ),
-        notes=_notes(data, config, collapse),
+        training=_facts(base, outcome),
+        notes=_notes(data, config, outcome.collapse),
         command=command,
+    )
+
+
+def _facts(base: model.Base, outcome: Outcome) -> report.TrainingFacts:
+    fitted, share = outcome.fitted, outcome.share
+    return report.TrainingFacts(
+        wall_s=fitted.wall_s,
+        rows_per_s=fitted.rows_per_s,
+        steps=fitted.steps,
+        best_step=fitted.best_step,
+        best_auprc=fitted.best_auprc,
+        trainable=share.trainable,
+        total=share.total,
+        precision=fitted.precision,
+        peak_memory_mb=fitted.peak_memory_mb,
+        warm=base.warm,
     )
 
 

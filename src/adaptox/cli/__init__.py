@@ -21,9 +21,6 @@ def main() -> None:
     except AdaptoxError as error:
         console.fail(str(error))
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output, such as head, has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _quieten() -> None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from adaptox import records
-from adaptox.evaluate import Evaluation
-from adaptox.report.phrases import with_interval
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
 
 # Work that ends sooner shows no bar.
 _PATIENCE_S = 2.0
+# What reads a pipe wants whole lines.
+_UNBROKEN = 10_000
 
 
 @contextmanager
@@ -29,11 +29,12 @@ def progress() -> Iterator[records.Progress]:
     Yields:
         A callback for work that reports (stage, done, total).
     """
-    if not err.is_terminal:
+    errors = Console(stderr=True)
+    if not errors.is_terminal:
         yield records.silent
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as bars:
+    with Progress(*columns, console=errors, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
         since: dict[str, float] = {}
 
@@ -51,39 +52,71 @@ def progress() -> Iterator[records.Progress]:
 
 def fail(message: str) -> None:
     """Print an error in one line, without a traceback."""
-    err.print(f"[bold red]error:[/] {_plain(message)}", soft_wrap=True)
+    line = Text.assemble(("error: ", "bold red"), one_line(message))
+    Console(stderr=True, highlight=False).print(line, soft_wrap=True)
 
 
 def note(message: str) -> None:
     """Print a remark beside the result, where a pipe does not read it."""
-    err.print(_plain(message), soft_wrap=True, style="dim")
+    Console(stderr=True, highlight=False).print(Text(message, style="dim"), soft_wrap=True)
 
 
-def say(message: str) -> None:
-    """Print a line of the result."""
-    out.print(_plain(message), soft_wrap=True)
+def say(message: str, style: str = "") -> None:
+    """Print a line of the result, however long it is."""
+    _out().print(Text(message, style=style), soft_wrap=True)
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table; columns after the first are aligned right."""
-    grid = Table(title=title or None, title_justify="left", title_style="bold")
+def paragraph(message: str, indent: int = 0, style: str = "") -> None:
+    """Print indented text, broken at the width of a terminal and nowhere else."""
+    margin = " " * indent
+    for line in message.splitlines():
+        wrapped = textwrap.fill(
+            line,
+            width=_out().width,
+            initial_indent=margin,
+            subsequent_indent=margin,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        say(wrapped, style)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], cut_first: bool = False) -> None:
+    """Print a table; columns after the first are aligned right.
+
+    Args:
+        title: printed above; empty for none.
+        columns: their heads.
+        rows: the cells; they may hold several lines.
+        cut_first: on a terminal, cut the first column to the width that is left instead of breaking its lines.
+    """
+    if title:
+        say(title, style="bold")
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for position, column in enumerate(columns):
-        grid.add_column(column, justify="right" if position else "left", overflow="fold")
+        if position:
+            grid.add_column(column, justify="right", no_wrap=True)
+        else:
+            grid.add_column(column, overflow="ellipsis" if cut_first else "fold", no_wrap=cut_first)
     for row in rows:
-        grid.add_row(*(_plain(cell) for cell in row))
-    out.print(grid)
+        grid.add_row(*(Text(cell) for cell in row))
+    _out().print(grid)
+    say("")
 
 
-def evaluation_table(title: str, evaluation: Evaluation) -> None:
-    """Print the metrics of every slice with their intervals."""
-    shown = ("auprc", "f1", "precision", "recall", "recall_at_fpr_01", "ece")
-    rows = [
-        [name, str(result.n), str(result.positives), *(with_interval(result.metrics[metric]) for metric in shown)]
-        for name, result in evaluation.slices.items()
-    ]
-    table(
-        title, ("slice", "rows", "positive", "AUPRC", "F1", "precision", "recall", "recall at 1 % FPR", "ECE"), rows
-    )
+def facts(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, one pair a line."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in pairs:
+        grid.add_row(Text(name, style="dim"), Text(value))
+    _out().print(grid)
+
+
+def one_line(text: str) -> str:
+    """Put a text that somebody else wrote on one line, without characters that steer a terminal."""
+    return "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
 
 
 def is_piped() -> bool:
@@ -91,5 +124,8 @@ def is_piped() -> bool:
     return not sys.stdin.isatty()
 
 
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
+def _out() -> Console:
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _UNBROKEN
+    return console

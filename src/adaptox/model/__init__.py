@@ -6,7 +6,6 @@ try:
     from adaptox.model.adapters import (
         TrainableShare,
         attach,
-        head_fingerprint,
         head_parameter_names,
         load_adapter,
         merge,
@@ -23,7 +22,6 @@ __all__ = [
     "TrainableShare",
     "attach",
     "device",
-    "head_fingerprint",
     "head_parameter_names",
     "load_adapter",
     "load_base",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +40,7 @@ class TrainableShare:
         return self.trainable / self.total
 
 
-def attach(network: PreTrainedModel, config: AdapterConfig) -> torch.nn.Module:
+def attach(network: PreTrainedModel, config: AdapterConfig, seed: int = 0) -> torch.nn.Module:
     """Choose which weights are trained, and add an adapter if one is asked for.
 
     LoRA: arXiv 2106.09685; DoRA: 2402.09353; rsLoRA: 2312.03732; IA3: 2205.05638.
@@ -51,6 +50,7 @@ def attach(network: PreTrainedModel, config: AdapterConfig) -> torch.nn.Module:
         config: `kind` none makes all parameters trainable and reads nothing else. The generic targets query, key
             and value stand for the architecture's own modules; with IA3 for keys, values and the second layer of
             the feed-forward block, as in its paper.
+        seed: of the adapter's weights. The global random state is left as it was.
 
     Returns:
         The network itself, or a PEFT model around it.
@@ -66,7 +66,8 @@ def attach(network: PreTrainedModel, config: AdapterConfig) -> torch.nn.Module:
     saved = [*parts.head, *([parts.pooler] if parts.pooler and config.train_pooler else [])]
     targets = _targets(network, config, parts, saved)
     settings = _ia3(targets, saved, parts) if config.kind == "ia3" else _lora(targets, saved, config)
-    with quiet():
+    with quiet(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
         adapted: torch.nn.Module = PeftModelForSequenceClassification(network, settings)
     if not config.train_head:
         # PEFT saves and trains the head of every classifier; saving it is right, training it is not.
@@ -171,14 +172,6 @@ def head_parameter_names(network: torch.nn.Module) -> frozenset[str]:
         Names as in `network.named_parameters()`; none if the head is frozen.
     """
     return frozenset(name for name, parameter in _head(network) if parameter.requires_grad)
-
-
-def head_fingerprint(network: torch.nn.Module) -> bytes:
-    """Hash the head's weights, to tell whether training moved them."""
-    digest = hashlib.sha256()
-    for _, parameter in sorted(_head(network), key=lambda item: item[0]):
-        digest.update(parameter.detach().float().cpu().numpy().tobytes())
-    return digest.digest()
 
 
 def _classifier(network: torch.nn.Module) -> PreTrainedModel:

@@ -8,10 +8,12 @@ from typing import TypedDict
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
+from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from adaptox.encode import Encoder
 from adaptox.labels import LabelSet
+from adaptox.losses import Loss
 from adaptox.records import BoolArray, Example, FloatArray
 
 
@@ -49,7 +51,7 @@ class Row(TypedDict):
 
 
 class Rows(Dataset[Row]):
-    """Tokenised examples with their targets.
+    """Tokenised examples with their targets, in the order of the examples.
 
     Args:
         examples: prepared examples.
@@ -59,7 +61,7 @@ class Rows(Dataset[Row]):
 
     def __init__(self, examples: Sequence[Example], encoder: Encoder, labels: LabelSet) -> None:
         self._tokens = encoder.heads([example.conversation for example in examples])
-        self.targets = targets(examples, labels)
+        self._targets = targets(examples, labels)
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -67,9 +69,68 @@ class Rows(Dataset[Row]):
     def __getitem__(self, index: int) -> Row:
         return Row(
             input_ids=self._tokens[index],
-            truth=self.targets.truth[index],
-            known=self.targets.known[index],
+            truth=self._targets.truth[index],
+            known=self._targets.known[index],
         )
+
+    @property
+    def lengths(self) -> list[int]:
+        """Tokens of each row."""
+        return [len(tokens) for tokens in self._tokens]
+
+    @property
+    def prior(self) -> torch.Tensor:
+        """Share of positives among the known labels, shape (labels,)."""
+        known = self._targets.known.sum(axis=0).clip(min=1)
+        return torch.from_numpy(self._targets.truth.sum(axis=0) / known).float()
+
+    def indifferent_loss(self, loss: Loss, device: torch.device) -> float:
+        """Compute the loss of a model that gives every row the logit 0."""
+        truth = torch.from_numpy(self._targets.truth).float().to(device)
+        known = torch.from_numpy(self._targets.known).to(device)
+        return float(loss(torch.zeros_like(truth), truth, known))
+
+
+class Epochs(Dataset[Row]):
+    """Rows in a new order each epoch.
+
+    The order follows from the seed and the epoch alone, so that it is the same in every process, and after an
+    interruption; transformers draws it from the global random state, where dropout has its hand in it.
+
+    Args:
+        rows: what is ordered.
+        per_step: rows that make up an update, over all devices.
+        buckets: sort by length within random chunks of up to fifty updates, so that batches need little padding.
+        seed: of the order.
+    """
+
+    def __init__(self, rows: Rows, per_step: int, buckets: bool, seed: int) -> None:
+        self._rows = rows
+        self._per_step = per_step
+        self._buckets = buckets
+        self._seed = seed
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the order of an epoch; called by accelerate."""
+        generator = torch.Generator().manual_seed(int(np.random.default_rng((self._seed, epoch)).integers(2**62)))
+        self._order: list[int] = (
+            get_length_grouped_indices(self._rows.lengths, self._per_step, generator=generator)  # type: ignore[no-untyped-call]
+            if self._buckets
+            else torch.randperm(len(self._rows), generator=generator).tolist()
+        )
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Row:
+        return self._rows[self._order[index]]
+
+
+def longest_first(rows: Rows) -> Subset[Row]:
+    """Order rows by length, so that batches need little padding."""
+    lengths = rows.lengths
+    return Subset(rows, sorted(range(len(rows)), key=lambda index: -lengths[index]))
 
 
 class Collator:

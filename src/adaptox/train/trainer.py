@@ -1,25 +1,25 @@
-"""The one Trainer subclass, and the callback that reports progress."""
+"""The one Trainer subclass."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import Trainer
 
-from adaptox.records import Progress
-
-Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+from adaptox.losses import Loss
 
 
 class ModerationTrainer(Trainer):
     """transformers' Trainer with our loss; `compute_loss` is its only override.
 
     Args:
-        loss: (logits, truth, known), each (batch, labels) → scalar.
+        loss: (logits, truth, known), each (batch, labels) → scalar, the mean over the batch.
         options: everything that transformers' Trainer takes.
     """
+
+    # The Trainer divides the mean of each batch by the number of batches that make up an update.
+    loss_is_scaled_for_ga = False
 
     def __init__(self, loss: Loss, **options: Any) -> None:
         super().__init__(**options)
@@ -36,19 +36,3 @@ class ModerationTrainer(Trainer):
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
         loss = self._loss(outputs.logits, inputs["truth"], inputs["known"])
         return (loss, outputs) if return_outputs else loss
-
-
-class ProgressReporter(TrainerCallback):
-    """Passes the step count on.
-
-    Args:
-        progress: told after each step.
-    """
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Report the step; called by transformers."""
-        if state.is_world_process_zero:
-            self._progress("train", state.global_step, state.max_steps)

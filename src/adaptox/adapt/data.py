@@ -1,0 +1,87 @@
+"""Sources → prepared data; and the verb that stops there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptox import prepare, sources
+from adaptox.adapt import folder as folders
+from adaptox.config import Config, resolved_json
+from adaptox.prepare import Prepared
+from adaptox.records import Example, Progress, Reading, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What was read, and what became of it.
+
+    Attributes:
+        readings: one for each source.
+        prepared: the parts.
+        official: the test part is ToxicChat's, whole and as published.
+    """
+
+    readings: tuple[Reading, ...]
+    prepared: Prepared
+    official: bool
+
+    @property
+    def judged(self) -> tuple[Example, ...]:
+        """The rows that the result is about: the test part, or validation where there is none."""
+        return self.prepared.test or self.prepared.validation
+
+
+def read_and_prepare(config: Config, progress: Progress = silent) -> Data:
+    """Read every source, join them, clean and split.
+
+    Raises:
+        DataError: a source cannot be read, or no split can be made of it.
+    """
+    readings = sources.read_all(config.sources, config.seed)
+    prepared = prepare.prepare(
+        [example for reading in readings for example in reading.examples],
+        config.prepare,
+        config.text,
+        config.label_set.target,
+        config.seed,
+        progress,
+    )
+    published = config.prepare.split == "official"
+    return Data(readings, prepared, published and is_toxic_chat_test(prepared.test, config))
+
+
+def is_toxic_chat_test(test: tuple[Example, ...], config: Config) -> bool:
+    """Tell whether published test rows are ToxicChat's and all of them: its slices F, H and T mean nothing else."""
+    whole = all(source.max_examples is None for source in config.sources)
+    return whole and bool(test) and all(example.source == "toxic-chat" for example in test)
+
+
+def prepare_only(config: Config, out: Path, overwrite: bool = False, progress: Progress = silent) -> Prepared:
+    """Write the cleaned and split data into a folder: a JSONL file for each part, manifest, dropped rows.
+
+    Raises:
+        InputError: the data or the folder cannot be used.
+        StorageError: the disk refused; nothing is left behind then.
+    """
+    folders.check_free(out, overwrite, [source.path for source in config.sources])
+    prepared = read_and_prepare(config, progress).prepared
+    with folders.whole(out) as folder:
+        folder.write(folders.CONFIG, resolved_json(config))
+        folders.write_data(folder, prepared)
+        for examples in (prepared.train, prepared.validation, prepared.test):
+            if examples:
+                folder.write_lines(f"{examples[0].split}.jsonl", (_row(example) for example in examples))
+    return prepared
+
+
+def _row(example: Example) -> dict[str, object]:
+    return {
+        "id": example.id,
+        "messages": example.conversation.messages(),
+        "labels": dict(example.labels),
+        "teacher": dict(example.teacher),
+        "group": example.group,
+        "twin": example.twin,
+        "source": example.source,
+    }

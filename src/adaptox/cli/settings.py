@@ -1,0 +1,46 @@
+"""What stands on the command line → settings."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adaptox import config
+from adaptox.config import Config
+from adaptox.errors import ConfigError
+
+
+def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> Config:
+    """Read a TOML file, or make settings for data named on the command line; then apply the changes.
+
+    Args:
+        given: a .toml file, or what a source's `path` may be.
+        changes: KEY=VALUE, the value in TOML or a bare text; the last one wins.
+        options: dotted key → value of options of their own, which win over changes; None is passed over.
+
+    Raises:
+        ConfigError: a file, key or value that cannot be used.
+    """
+    if is_settings(given):
+        chosen = config.load(Path(given))
+    else:
+        chosen = config.parse({"name": Path(given).stem or "run", "sources": [{"path": given}]})
+    named = {key: value for key, value in options.items() if value is not None}
+    return config.override(chosen, {**dict(_change(change) for change in changes), **named})
+
+
+def is_settings(given: str) -> bool:
+    """Tell a settings file from data."""
+    return given.lower().endswith(".toml")
+
+
+def _change(change: str) -> tuple[str, Any]:
+    key, equals, value = (part.strip() for part in change.partition("="))
+    if not (key and equals):
+        raise ConfigError(f"--set expects KEY=VALUE such as train.epochs=3, got {change!r}")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value

@@ -1,0 +1,175 @@
+"""Results → tables of eighty columns: an interval stands under its number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from adaptox import bundle as bundles
+from adaptox.cli import console
+from adaptox.decide import Decider
+from adaptox.evaluate import Evaluation, Interval, SliceResult
+from adaptox.records import Conversation, Verdict
+from adaptox.report.phrases import DASH, bracket, count, duration, metric, number, with_interval
+
+if TYPE_CHECKING:
+    from adaptox.adapt import Adaptation
+    from adaptox.demo import Demo
+    from adaptox.prepare import Manifest
+
+# As short as a table of eighty columns needs them.
+_METRICS: Mapping[str, str] = {
+    "auprc": "AUPRC",
+    "f1": "F1",
+    "precision": "precision",
+    "recall": "recall",
+    "auroc": "AUROC",
+    "recall_at_fpr_01": "recall at 1% FPR",
+    "brier": "Brier",
+    "ece": "calibration error",
+}
+_DEMO_METRICS = ("auprc", "f1", "precision", "recall")
+# More labels than this do not fit beside a text.
+_LABEL_COLUMNS = 3
+
+
+def evaluations(columns: Mapping[str, SliceResult]) -> None:
+    """Print the metrics of results side by side.
+
+    Args:
+        columns: head → result.
+    """
+    rows = [
+        ["rows", *(count(result.n) for result in columns.values())],
+        ["positive", *(count(result.positives) for result in columns.values())],
+    ]
+    rows += [[words, *(_cell(result, name) for result in columns.values())] for name, words in _METRICS.items()]
+    console.table("", ("", *columns), rows)
+
+
+def explain(evaluation: Evaluation) -> None:
+    """Say what the columns of an evaluation are, and which threshold and intervals stand in them."""
+    for name, result in evaluation.slices.items():
+        console.paragraph(f"{name}: {result.description}")
+    console.paragraph(f"threshold {evaluation.threshold:.3f} ({evaluation.origin})")
+    console.paragraph(f"below each number its {_sure(evaluation)}")
+
+
+def run(done: Adaptation) -> None:
+    """Print what a run took and gave."""
+    facts, after = done.training, done.evaluation
+    share = f"{count(facts.trainable)} of {count(facts.total)} parameters ({facts.trainable / facts.total:.1%})"
+    console.note(f"trained {share} in {duration(facts.wall_s)}, {facts.rows_per_s:.0f} rows/s, {facts.precision}")
+    for note in done.notes:
+        console.note(note)
+    if done.baseline is not None:
+        console.say(f"{after.main.description}, before and after", style="bold")
+        evaluations({"base as it is": done.baseline.main, "adapted": after.main})
+    if done.baseline is None or len(after.slices) > 1:
+        evaluations(after.slices)
+    explain(after)
+
+
+def parts(manifest: Manifest, dropped: int) -> None:
+    """Print how many rows each part has."""
+    rows = [
+        [name, count(part.rows), count(part.positive), count(part.unknown)] for name, part in manifest.parts.items()
+    ]
+    console.table("", ("part", "rows", f"{manifest.target} = 1", "unlabelled"), rows)
+    console.say(f"{count(dropped)} rows dropped, listed in dropped.jsonl")
+
+
+def bundle(folder: Path, manifest: bundles.Manifest) -> None:
+    """Print what a bundle's manifest says."""
+    decider = Decider.from_json(manifest.decider)
+    trained_on = f"{manifest.data_sha256[:12]}… ({', '.join(manifest.licences) or 'licence unknown'})"
+    thresholds = [
+        (f"threshold {threshold.label}", f"{threshold.value:.3f} ({threshold.origin})")
+        for threshold in decider.thresholds
+    ]
+    results = [
+        (f"on {name}", f"{result['n']} rows, {result['positives']} positive; {_numbers(result)}")
+        for name, result in manifest.metrics.get("slices", {}).items()
+    ]
+    console.say(str(folder), style="bold")
+    console.facts(
+        [
+            ("name", manifest.name),
+            ("written by", f"adaptox {manifest.adaptox}"),
+            ("base", str(manifest.base["name"])),
+            ("adapter", str(manifest.adapter["kind"])),
+            ("data", trained_on),
+            ("reads", f"{manifest.encode.max_tokens} tokens at a time, longer texts: {manifest.encode.overflow}"),
+            ("files", f"{len(manifest.files)}, hashes verified"),
+            *thresholds,
+            *results,
+        ]
+    )
+
+
+def verdicts(named: Sequence[tuple[str, Conversation]], found: Sequence[Verdict]) -> None:
+    """Print what was decided about each text; of a conversation, its last turn is shown."""
+    labels = tuple(found[0].scores)
+    shown = labels if len(labels) <= _LABEL_COLUMNS else labels[:1]
+    heads = ["text", *(["id"] if len(found) > 1 else []), "decision", *shown]
+    if shown != labels:
+        heads.append("flagged")
+    rows = []
+    for (id_, conversation), verdict in zip(named, found, strict=True):
+        cells = [console.one_line(conversation.turns[-1].content)]
+        if len(found) > 1:
+            cells.append(console.one_line(id_))
+        cells += [verdict.decision, *(f"{verdict.scores[label]:.3f}" for label in shown)]
+        if shown != labels:
+            cells.append("\n".join(label for label, flag in verdict.flagged.items() if flag) or DASH)
+        rows.append(cells)
+    console.table("", heads, rows, cut_first=True)
+
+
+def demo(shown: Demo) -> None:
+    """Print the demo's models side by side, and what each says about three sentences."""
+    first = shown.models[0].evaluation
+    console.say("")
+    console.table(
+        f"{first.main.n} held-out conversations, {first.main.positives} of them toxic",
+        ("model", *(_METRICS[name] for name in _DEMO_METRICS), "trained"),
+        [
+            [
+                model.name,
+                *(_cell(model.evaluation.main, name, 2) for name in _DEMO_METRICS),
+                DASH if model.trained is None else f"{model.trained:.2g} %",
+            ]
+            for model in shown.models
+        ],
+    )
+    console.say(f"Below each number its {_sure(first)}; trained: share of the parameters.")
+    console.say("")
+    console.table(
+        "What they say: the probability that it is toxic, and the decision",
+        ("", *(model.name.replace(", ", ",\n") for model in shown.models)),
+        [
+            [text, *(f"{verdict.scores[first.label]:.2f} {verdict.decision}" for verdict in found)]
+            for text, found in shown.sentences
+        ],
+    )
+
+
+def _cell(result: SliceResult, name: str, digits: int = 3) -> str:
+    measured = metric(result, name)
+    return f"{number(measured.value, digits)}\n{bracket(measured, digits).strip('[]')}".rstrip("\n")
+
+
+def _numbers(result: Mapping[str, Any]) -> str:
+    """Write the two main numbers of a slice as metrics.json has them."""
+    found = ((name, Interval(**_defined(result[name]))) for name in ("auprc", "f1") if name in result)
+    return ", ".join(f"{_METRICS[name]} {with_interval(measured)}" for name, measured in found)
+
+
+def _defined(stored: Mapping[str, float | None]) -> dict[str, float]:
+    return {end: math.nan if value is None else value for end, value in stored.items()}
+
+
+def _sure(evaluation: Evaluation) -> str:
+    return f"{100 * evaluation.confidence:.0f} % interval, from {count(evaluation.resamples)} bootstrap resamples"

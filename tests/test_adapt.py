@@ -1,0 +1,565 @@
+"""adapt: one configuration → a run folder with its bundle."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import adaptox
+import tiny
+from adaptox import adapt as room
+from adaptox import bundle as bundles
+from adaptox import model, prepare
+from adaptox.adapt import Adaptation, adapt, assess, is_finished, prepare_only, read_and_prepare
+from adaptox.adapt.judge import judge_base
+from adaptox.config import Config
+from adaptox.decide import Decider
+from adaptox.encode import Encoder
+from adaptox.errors import (
+    CollapseError,
+    ConfigError,
+    DataError,
+    InputError,
+    InterruptedRunError,
+    StorageError,
+)
+from adaptox.evaluate import METRICS
+from adaptox.text import render
+
+UNFINISHED = {"config.json", "manifest.json", "dropped.jsonl", "history.json", "checkpoints"}
+FINISHED = UNFINISHED - {"checkpoints"} | {"metrics.json", "report.html", "report.md", "figures", "bundle"}
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that came to its end, and what it was started with."""
+
+    config: Config
+    adaptation: Adaptation
+
+    @property
+    def folder(self) -> Path:
+        return self.adaptation.folder
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder / "bundle"
+
+    @property
+    def metrics(self) -> dict:
+        return json.loads((self.folder / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory, tiny_bert, data) -> Done:
+    config = tiny.settings(tiny_bert, data)
+    finished = adapt(config, tmp_path_factory.mktemp("runs") / "tiny", command="adaptox train rows.csv")
+    assert finished is not None
+    return Done(config, finished)
+
+
+@pytest.fixture
+def unreported(monkeypatch) -> None:
+    """Stop runs before bundle and report, which take longer than a tiny training."""
+    monkeypatch.setattr(room, "finish", lambda *_: None)
+
+
+def names(folder: Path) -> set[str]:
+    return {item.name for item in folder.iterdir()}
+
+
+def numbers(metrics: dict) -> dict:
+    """Give what two runs of the same settings must share."""
+    return {key: metrics[key] for key in ("slices", "validation", "threshold", "data", "seed")}
+
+
+def stop_at(step: int) -> Callable[[str, int, int], None]:
+    """Give a progress callback that presses Ctrl-C."""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "train" and done == step:
+            signal.raise_signal(signal.SIGINT)
+
+    return progress
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Take Ctrl-C as a terminal's program does; a shell's background jobs ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+# The run folder
+
+
+def test_a_run_leaves_these_files_and_no_others(done):
+    assert names(done.folder) == FINISHED
+    assert names(done.bundle) == {"bundle.json", "config.json", "model.safetensors", "tokenizer.json", "README.md"}
+    assert {path.suffix for path in (done.folder / "figures").iterdir()} == {".png", ".svg"}
+
+
+def test_metrics_json_is_as_the_contract_has_it(done):
+    metrics = done.metrics
+    assert metrics["label"] == "toxicity"
+    assert set(metrics["slices"]) == {"all"}
+    result = metrics["slices"]["all"]
+    assert result["n"] == len(done.adaptation.evaluation.rows.ids)
+    assert 0 < result["positives"] < result["n"]
+    for name in METRICS:
+        assert set(result[name]) == {"value", "low", "high"}
+        assert result[name]["low"] <= result[name]["value"] <= result[name]["high"]
+    assert metrics["threshold"]["origin"] == "val: best F1"
+    assert 0 < metrics["threshold"]["value"] < 1
+    assert metrics["seed"] == 0
+    assert metrics["hardware"]
+    assert metrics["commit"].startswith(adaptox.__version__)
+    assert metrics["config"] == done.config.model_dump(mode="json")
+    assert metrics["evaluated_on"] == "the held-out test part"
+    assert metrics["training"]["steps"] > 0
+
+
+def test_metrics_json_names_the_data_and_the_weights_by_their_hashes(done):
+    manifest = json.loads((done.folder / "manifest.json").read_text())
+    assert done.metrics["data"]["sha256"] == manifest["sha256"]
+    assert done.metrics["model"]["weights_sha256"] == bundles.sha256(done.bundle / "model.safetensors")
+    assert done.metrics["model"]["trainable"] == done.metrics["model"]["parameters"] > 0
+
+
+def test_the_resolved_settings_hold_every_default(done):
+    stored = json.loads((done.folder / "config.json").read_text())
+    assert stored == done.config.model_dump(mode="json")
+    assert stored["train"]["weight_decay"] == done.config.train.weight_decay
+
+
+def test_the_history_is_the_trainings_own(done):
+    history = json.loads((done.folder / "history.json").read_text())
+    scored = [entry["eval_auprc"] for entry in history if "eval_auprc" in entry]
+    assert len(scored) == 6
+    assert max(scored) == pytest.approx(done.adaptation.training.best_auprc)
+    assert any("loss" in entry for entry in history)
+
+
+def test_the_bundle_scores_as_the_run_did(done):
+    moderator = adaptox.load(done.bundle)
+    test = {example.id: example for example in read_and_prepare(done.config).prepared.test}
+    rows = done.adaptation.evaluation.rows
+    verdicts = moderator.score([test[id_].conversation for id_ in rows.ids])
+    np.testing.assert_allclose([verdict.scores["toxicity"] for verdict in verdicts], rows.probs, atol=1e-5)
+    flagged = rows.probs >= done.adaptation.evaluation.threshold
+    assert [verdict.flagged["toxicity"] for verdict in verdicts] == flagged.tolist()
+
+
+def test_the_report_shows_the_command_that_made_it(done):
+    assert "adaptox train rows.csv" in (done.folder / "report.md").read_text()
+
+
+def test_a_run_without_a_test_part_is_judged_on_validation_and_says_so(tmp_path, tiny_bert, data, unreported):
+    config = tiny.settings(tiny_bert, data, prepare={"test_fraction": 0.0})
+    finished = adapt(config, tmp_path / "run")
+    validation = read_and_prepare(config).prepared.validation
+    assert set(finished.evaluation.rows.ids) == {example.id for example in validation}
+    assert any("no test part" in note for note in finished.notes)
+
+
+def test_a_random_split_says_how_much_it_leaks(tmp_path, tiny_bert, unreported):
+    # Every text twice, so that rows split at random have near-copies on both sides.
+    twice = [row for text, label in tiny.texts(60) for row in ((text, label), (f"{text}!", label))]
+    copies = tiny.write_csv(tmp_path / "copies.csv", twice)
+    config = tiny.settings(tiny_bert, copies, prepare={"group": "none", "drop_repeats": False})
+    finished = adapt(config, tmp_path / "run")
+    assert any("near-copy in train" in note for note in finished.notes)
+
+
+def test_helper_processes_of_a_launch_write_nothing_themselves(tmp_path, tiny_bert, data, monkeypatch):
+    asked = []
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(room.train, "fit", lambda *given: asked.append(given))
+    assert adapt(tiny.settings(tiny_bert, data), tmp_path / "run") is None
+    assert len(asked) == 1
+    assert not (tmp_path / "run").exists()
+
+
+# Starting, stopping, going on
+
+
+def test_an_interrupted_run_ends_as_if_nothing_had_happened(tmp_path, done, interruptible):
+    folder = tmp_path / "run"
+    with pytest.raises(InterruptedRunError, match="--resume"):
+        adapt(done.config, folder, progress=stop_at(20))
+    assert names(folder) == UNFINISHED - {"history.json"}
+    seen = []
+    adapt(done.config, folder, resume=True, progress=lambda stage, at, _: seen.append((stage, at)))
+    assert min(at for stage, at in seen if stage == "train") > 7, "training started over"
+    assert names(folder) == FINISHED
+    resumed = json.loads((folder / "metrics.json").read_text())
+    assert numbers(resumed) == numbers(done.metrics)
+
+
+def test_a_run_that_was_killed_while_it_wrote_its_bundle_is_tidied_and_finished(tmp_path, done, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as killed:
+        killed.setattr(room, "finish", lambda *_: None)
+        adapt(done.config, folder)
+    (folder / ".bundle-x1").mkdir()
+    (folder / ".metrics.json.part").write_text("{")
+    adapt(done.config, folder, resume=True)
+    assert names(folder) == FINISHED
+
+
+def test_resuming_what_never_began_begins_it(tmp_path, tiny_bert, data, unreported):
+    assert adapt(tiny.settings(tiny_bert, data), tmp_path / "run", resume=True) is not None
+
+
+def test_a_finished_run_is_known_and_not_run_again(done):
+    assert is_finished(done.folder, done.config)
+    with pytest.raises(InputError, match="is finished"):
+        adapt(done.config, done.folder, resume=True)
+
+
+def test_a_place_without_a_run_is_not_finished(tmp_path, done):
+    assert not is_finished(tmp_path, done.config)
+    assert not is_finished(tmp_path / "nothing", done.config)
+
+
+def test_a_run_is_not_started_twice(done):
+    with pytest.raises(InputError, match="already holds a run: --resume goes on with it, --overwrite starts over"):
+        adapt(done.config, done.folder)
+
+
+def test_overwriting_starts_over(tmp_path, tiny_bert, data, unreported):
+    config = tiny.settings(tiny_bert, data)
+    adapt(config, tmp_path / "run")
+    (tmp_path / "run" / "stale.txt").write_text("old")
+    adapt(tiny.settings(tiny_bert, data, seed=1), tmp_path / "run", overwrite=True)
+    assert not (tmp_path / "run" / "stale.txt").exists()
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["seed"] == 1
+
+
+def test_resuming_with_other_settings_names_them(done, tiny_bert, data):
+    other = tiny.settings(tiny_bert, data, train={"epochs": 7}, seed=3)
+    with pytest.raises(ConfigError, match=r"seed was 0 and is 3, train\.epochs was 6\.0 and is 7\.0"):
+        adapt(other, done.folder, resume=True)
+
+
+def test_going_on_and_starting_over_exclude_each_other(done):
+    with pytest.raises(ConfigError, match="choose one"):
+        adapt(done.config, done.folder, resume=True, overwrite=True)
+
+
+@pytest.mark.parametrize("name", ["config.json", "notes.txt"])
+def test_a_folder_of_something_else_is_never_touched(tmp_path, done, name):
+    # A model's folder has a config.json, too.
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text('{"model_type": "bert"}')
+    with pytest.raises(InputError, match="something else than a run"):
+        adapt(done.config, tmp_path / "mine", overwrite=True)
+    assert names(tmp_path / "mine") == {name}
+
+
+def test_overwriting_never_removes_what_the_run_reads(done, data):
+    from_itself = tiny.settings(done.bundle, data)
+    with pytest.raises(InputError, match="--overwrite would remove"):
+        adapt(from_itself, done.folder, overwrite=True)
+    assert names(done.folder) == FINISHED
+
+
+def test_a_folder_that_cannot_be_filled_is_not_left_behind(tmp_path, done, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("adaptox.adapt.folder.write_data", refuse)
+    with pytest.raises(StorageError):
+        adapt(done.config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_input_that_turns_out_useless_leaves_no_folder(tmp_path, tiny_bert, data):
+    no_such_target = tiny.settings(tiny_bert, data, adapter={"kind": "lora", "targets": ["nonsense"]})
+    with pytest.raises(ConfigError, match="nonsense"):
+        adapt(no_such_target, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+# The collapse guard
+
+
+def flipped_validation(path: Path) -> Path:
+    """Write data whose validation part means the opposite of its training part."""
+    rows = []
+    for number, (text, label) in enumerate(tiny.texts(150)):
+        split = ("train", "train", "train", "validation", "test")[number // 3 % 5]
+        rows.append((text, 1 - label if split == "validation" else label, split))
+    return tiny.write_csv(path, rows, ("text", "toxicity", "split"))
+
+
+def test_a_head_that_did_not_move_is_no_result(tmp_path, tiny_bert, data):
+    still = tiny.settings(tiny_bert, data, train={"epochs": 1, "learning_rate": 1e-30, "head_learning_rate": 1e-30})
+    with pytest.raises(CollapseError, match=r"head's weights did not move.*raise train\.learning_rate"):
+        adapt(still, tmp_path / "run")
+    assert names(tmp_path / "run") == UNFINISHED
+
+
+def test_a_ranking_worse_than_chance_is_no_result(tmp_path, tiny_bert):
+    data = flipped_validation(tmp_path / "flipped.csv")
+    config = tiny.settings(
+        tiny_bert, data, prepare={"split": "official"}, train={"keep_best": False, "patience": 99, "epochs": 10}
+    )
+    with pytest.raises(CollapseError, match=r"AUROC is 0\.\d+, below chance.*check that 1 means toxicity"):
+        adapt(config, tmp_path / "run")
+
+
+def test_one_answer_for_everything_is_no_result(tmp_path, tiny_bert, data):
+    config = tiny.settings(tiny_bert, data, threshold={"policy": "fixed", "value": 0.999, "calibration": "none"})
+    with pytest.raises(CollapseError, match=r"called negative at the threshold 0\.999.*threshold\.policy = 'f1'"):
+        adapt(config, tmp_path / "run")
+
+
+def test_a_collapse_can_be_recorded_by_going_on_with_the_run(tmp_path, tiny_bert, data):
+    threshold = {"policy": "fixed", "value": 0.999, "calibration": "none"}
+    config = tiny.settings(tiny_bert, data, train={"epochs": 4}, threshold=threshold)
+    with pytest.raises(CollapseError, match="--resume --allow-collapse"):
+        adapt(config, tmp_path / "run")
+    allowed = tiny.settings(tiny_bert, data, train={"epochs": 4, "allow_collapse": True}, threshold=threshold)
+    finished = adapt(allowed, tmp_path / "run", resume=True)
+    notes = json.loads((tmp_path / "run" / "metrics.json").read_text())["notes"]
+    assert notes[0].startswith("Collapsed: Every one of the")
+    assert notes[0] in finished.notes
+    assert notes[0] in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_a_frozen_head_is_not_expected_to_move(tmp_path, toxic_bert, data, unreported):
+    frozen = {"kind": "lora", "train_head": False}
+    config = tiny.settings(toxic_bert, data, adapter=frozen, train={"allow_collapse": True, "epochs": 2})
+    finished = adapt(config, tmp_path / "run")
+    assert not any("did not move" in note for note in finished.notes)
+
+
+# The base as it is
+
+
+def judged_base(config: Config):
+    base = model.load_base(config.base, config.label_set, config.seed)
+    encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
+    data = read_and_prepare(config)
+    return judge_base(base, encoder, data.judged, config, data.official)
+
+
+def test_a_bare_encoder_has_no_start_line(done):
+    assert done.adaptation.baseline is None
+    assert "baseline" not in done.metrics
+
+
+def test_a_classifier_is_judged_as_it_is_at_the_fixed_threshold(toxic_bert, data):
+    before = judged_base(tiny.settings(toxic_bert, data))
+    assert (before.threshold, before.origin) == (0.5, "0.5")
+
+
+def test_a_classifier_without_warm_start_has_no_start_line(toxic_bert, data):
+    assert judged_base(tiny.settings(toxic_bert, data, base={"name": str(toxic_bert), "warm_start": False})) is None
+
+
+def test_a_bundle_is_judged_with_its_own_calibration_and_threshold(done, data):
+    before = judged_base(tiny.settings(done.bundle, data))
+    assert before.origin == "val: best F1"
+    assert before.threshold == done.adaptation.evaluation.threshold
+    np.testing.assert_allclose(before.rows.probs, done.adaptation.evaluation.rows.probs, atol=1e-6)
+
+
+def test_a_bundle_as_base_reads_as_it_was_trained_to(done, data):
+    # The new run reads 8 tokens of each text; its base read 64.
+    before = judged_base(tiny.settings(done.bundle, data, encode={"max_tokens": 8, "stride": 0}))
+    np.testing.assert_allclose(before.rows.probs, done.adaptation.evaluation.rows.probs, atol=1e-6)
+
+
+# A bundle on other data
+
+
+@pytest.fixture
+def toxic_chat(tmp_path) -> Path:
+    """Write a folder in ToxicChat's layout: 60 rows in train, 40 in test, one of them a near-copy."""
+    header = ("user_input", "model_output", "human_annotation", "toxicity", "jailbreaking", "openai_moderation")
+    rows = [
+        (text, "…", number % 2 == 0, label, int(number % 5 == 0), "[]")
+        for number, (text, label) in enumerate(tiny.texts(100, seed=5))
+    ]
+    folder = tmp_path / "chat" / "data" / "0124"
+    folder.mkdir(parents=True)
+    tiny.write_csv(folder / "toxic-chat_annotation_train.csv", rows[:60], header)
+    twin = (f"{rows[0][0]}!", *rows[0][1:])
+    tiny.write_csv(folder / "toxic-chat_annotation_test.csv", [*rows[60:99], twin], header)
+    return tmp_path / "chat"
+
+
+def other(data: Path, **tables) -> Config:
+    return adaptox.config.parse({"sources": [{"path": str(data)}], "evaluate": {"resamples": 100}, **tables})
+
+
+def test_toxic_chat_is_judged_on_its_test_split_with_its_slices(done, toxic_chat):
+    metrics = assess(done.bundle, other(toxic_chat), as_split=False).metrics
+    sizes = {name: result["n"] for name, result in metrics["slices"].items()}
+    assert sizes == {"F": 40, "H": 21, "T": 39, "jailbreak": 9, "non-jailbreak": 31}
+
+
+def test_part_of_toxic_chat_is_not_taken_for_its_test_split(done, toxic_chat):
+    alone = toxic_chat / "data" / "0124" / "toxic-chat_annotation_test.csv"
+    slices = assess(done.bundle, other(alone), as_split=False).metrics["slices"]
+    assert slices["all"]["n"] == 40
+    assert "F" not in slices
+    sample = adaptox.config.parse({"sources": [{"path": str(toxic_chat), "max_examples": 50}]})
+    assert "all" in assess(done.bundle, sample, as_split=False).metrics["slices"]
+
+
+def test_other_data_is_judged_whole(done, data):
+    metrics = assess(done.bundle, other(data), as_split=False).metrics
+    assert metrics["slices"]["all"]["n"] == tiny.ROWS
+    assert set(metrics["slices"]) == {"all"}
+
+
+def test_the_settings_of_a_run_give_its_own_result_again(done):
+    metrics = assess(done.bundle, done.config, as_split=True).metrics
+    for name in METRICS:
+        again, before = metrics["slices"]["all"][name], done.metrics["slices"]["all"][name]
+        assert again == pytest.approx(before, abs=1e-6)
+    assert metrics["data"]["sha256"] == prepare.data_sha256(
+        read_and_prepare(done.config).prepared.test, done.config.text
+    )
+
+
+def test_a_result_says_which_model_and_which_settings_it_is_of(tmp_path, done, data):
+    metrics = assess(done.bundle, other(data, seed=4), as_split=False, out=tmp_path / "out").metrics
+    assert metrics["model"] == {
+        "name": "tiny",
+        "base": done.config.base.name,
+        "adapter": "none",
+        "parameters": done.metrics["model"]["parameters"],
+        "trainable": done.metrics["model"]["trainable"],
+        "weights_sha256": done.metrics["model"]["weights_sha256"],
+    }
+    assert metrics["seed"] == 4
+    # Only what an evaluation reads: no learning rate, no base that is not this bundle's.
+    assert set(metrics["config"]) == {"sources", "labels", "seed", "text", "encode", "evaluate"}
+    assert metrics["config"]["encode"]["max_tokens"] == 64
+    assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
+    assert names(tmp_path / "out") == {"metrics.json", "config.json"}
+
+
+def test_results_are_replaced_only_when_asked(tmp_path, done, data):
+    out = tmp_path / "out"
+    assess(done.bundle, other(data), as_split=False, out=out)
+    with pytest.raises(InputError, match="already holds results"):
+        assess(done.bundle, other(data), as_split=False, out=out)
+    assess(done.bundle, other(data), as_split=False, out=out, overwrite=True)
+    with pytest.raises(InputError, match="--overwrite would remove"):
+        assess(done.bundle, other(data), as_split=False, out=done.folder, overwrite=True)
+    assert names(done.folder) == FINISHED
+
+
+def test_a_label_of_the_data_that_the_bundle_lacks_is_refused_and_the_other_way_round(done, tmp_path, data):
+    with pytest.raises(ConfigError, match=r"no label 'insult': there are: toxicity"):
+        assess(done.bundle, other(data, labels=["insult"]), as_split=False)
+    columns = {"text": "text", "labels": {"insult": "toxicity"}}
+    renamed = adaptox.config.parse({"sources": [{"path": str(data), "columns": columns}]})
+    with pytest.raises(DataError, match=r"expected rows with the bundle's label 'toxicity', got none"):
+        assess(done.bundle, renamed, as_split=False)
+
+
+# Several labels
+
+
+def test_the_first_label_is_judged_and_every_label_gets_a_threshold(tmp_path, tiny_bert):
+    rows = [(text, label, number % 4 == 0) for number, (text, label) in enumerate(tiny.texts())]
+    columns = {"text": "text", "labels": {"toxicity": "rude", "harassment": "other"}}
+    path = tiny.write_csv(tmp_path / "two.csv", rows, ("text", "rude", "other"))
+    source = {"path": str(path), "columns": columns}
+    config = tiny.settings(
+        tiny_bert, path, sources=[source], labels=["toxicity", "harassment"], train={"allow_collapse": True}
+    )
+    adapt(config, tmp_path / "run")
+    decider = Decider.from_json(bundles.load(tmp_path / "run" / "bundle").manifest.decider)
+    assert [threshold.label for threshold in decider.thresholds] == ["toxicity", "harassment"]
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["label"] == "toxicity"
+    second = adaptox.config.override(config, {"labels": ["harassment"]})
+    assert assess(tmp_path / "run" / "bundle", second, as_split=False).evaluation.label == "harassment"
+
+
+# Preparing alone
+
+
+def test_preparing_writes_each_part_and_what_was_dropped(tmp_path, tiny_bert, data):
+    config = tiny.settings(tiny_bert, data)
+    prepared = prepare_only(config, tmp_path / "data")
+    assert names(tmp_path / "data") == {
+        *("config.json", "manifest.json", "dropped.jsonl"),
+        *("train.jsonl", "validation.jsonl", "test.jsonl"),
+    }
+    rows = [json.loads(line) for line in (tmp_path / "data" / "test.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == [example.id for example in prepared.test]
+    assert [row["messages"][0]["content"] for row in rows] == [
+        render(example.conversation, config.text).text for example in prepared.test
+    ]
+    with pytest.raises(InputError, match="--overwrite replaces them"):
+        prepare_only(config, tmp_path / "data")
+    prepare_only(config, tmp_path / "data", overwrite=True)
+
+
+def test_what_was_prepared_can_be_trained_on_again(tmp_path, tiny_bert, data):
+    prepare_only(tiny.settings(tiny_bert, data), tmp_path / "data")
+    columns = {"messages": "messages", "labels": {"toxicity": "label"}}
+    row = json.loads((tmp_path / "data" / "train.jsonl").read_text().splitlines()[0])
+    assert set(row["labels"]) == {"toxicity"}
+    assert row["group"]
+    assert columns["messages"] in row
+
+
+def test_preparing_leaves_nothing_when_the_disk_refuses(tmp_path, tiny_bert, data, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("adaptox.adapt.folder.RunFolder.write_lines", refuse)
+    with pytest.raises(StorageError):
+        prepare_only(tiny.settings(tiny_bert, data), tmp_path / "data")
+    assert names(tmp_path) == set()
+
+
+# On the real thing
+
+
+@pytest.mark.slow
+def test_the_embedded_base_learns_from_the_embedded_conversations(tmp_path):
+    config = adaptox.config.parse(
+        {
+            "name": "embedded",
+            "sources": [{"reader": "embedded-conversations"}],
+            "adapter": {"kind": "lora"},
+            "prepare": {"language": "any", "test_fraction": 0.3, "validation_fraction": 0.2},
+            "encode": {"max_tokens": 64, "stride": 16},
+            "train": {"epochs": 2, "batch_size": 16},
+            "evaluate": {"resamples": 200},
+        }
+    )
+    finished = adapt(config, tmp_path / "run")
+    main = finished.evaluation.main
+    # A coin would reach the share of positives.
+    assert main.metrics["auprc"].low > main.positives / main.n
+    assert main.metrics["auroc"].value > 0.7
+    assert finished.training.trainable < 0.02 * finished.training.total
+    assert math.isfinite(finished.evaluation.threshold)
+    rude, mild = adaptox.load(tmp_path / "run" / "bundle").score(
+        ["tell my sister that she is a worthless idiot", "what should I cook for my sister tonight?"]
+    )
+    assert rude.scores["toxicity"] > mild.scores["toxicity"]

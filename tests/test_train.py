@@ -1,0 +1,493 @@
+"""Training: what it learns, which weights it keeps, how it stops, and how it goes on."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import math
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score
+
+import toy
+from adaptox import losses, model, train
+from adaptox.config import LossConfig, TrainConfig
+from adaptox.errors import CollapseError, ConfigError, InterruptedRunError, MissingExtraError, StorageError
+from adaptox.records import Conversation, Example
+from adaptox.scorers import TorchScorer
+from adaptox.train import checkpoints, settings
+from adaptox.train.rows import Collator, Epochs, Rows, longest_first
+from adaptox.train.settings import make_optimizer, to_training_arguments
+
+
+@pytest.fixture(scope="module")
+def learned(tiny_bert, tmp_path_factory):
+    """Train with an evaluation after every fourth of 36 steps; the last is not the best."""
+    folder = tmp_path_factory.mktemp("learned")
+    return toy.fit(tiny_bert, folder, train__evaluations_per_epoch=3, train__patience=99), folder
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_bert, tmp_path_factory):
+    """Train without interruption, to compare resumed trainings with."""
+    folder = tmp_path_factory.mktemp("whole")
+    return toy.fit(tiny_bert, folder, **LONG)
+
+
+# Six checkpoints in 36 steps, three of them within an epoch; no dropout would hide a lost random state.
+LONG = {"train__evaluations_per_epoch": 2, "train__patience": 99, "base__dropout": 0.1}
+
+
+def logits(network, encoder, examples=toy.VALIDATION):
+    scorer = TorchScorer(network, encoder, ("toxicity",))
+    return scorer.score([example.conversation for example in examples]).logits[:, 0]
+
+
+def auprc(network, encoder):
+    return average_precision_score([e.labels["toxicity"] for e in toy.VALIDATION], logits(network, encoder))
+
+
+def same_weights(one, other):
+    return all(
+        torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    )
+
+
+def aucs(fitted):
+    return [entry["eval_auprc"] for entry in fitted.history if "eval_auprc" in entry]
+
+
+# --- learning
+
+
+def test_a_separable_problem_is_learned(learned):
+    fitted = learned[0].fitted
+    assert fitted.best_auprc > 0.95
+    assert fitted.head_moved
+    assert fitted.steps == toy.STEPS
+    assert fitted.precision == "fp32"
+    assert fitted.wall_s > 0
+    assert fitted.rows_per_s == pytest.approx(3 * 96 / fitted.wall_s)
+    assert 50 < fitted.peak_memory_mb < 50_000
+
+
+def test_the_history_has_every_evaluation_and_falling_rates(learned):
+    history = learned[0].fitted.history
+    assert [entry["step"] for entry in history if "eval_auprc" in entry] == list(range(4, 37, 4))
+    rates = [entry["learning_rate"] for entry in history if "learning_rate" in entry]
+    assert rates[-1] < rates[1]
+    json.dumps(history)
+
+
+def test_the_best_checkpoint_is_kept(learned):
+    toy_run, folder = learned
+    fitted = toy_run.fitted
+    assert fitted.best_auprc == max(aucs(fitted))
+    assert auprc(toy_run.network, toy_run.encoder) == pytest.approx(fitted.best_auprc, abs=1e-6)
+    assert {path.name for path in folder.iterdir()} == {f"checkpoint-{fitted.best_step}", "checkpoint-36"}
+
+
+def test_without_keep_best_the_last_weights_are_kept(tiny_bert, tmp_path):
+    run = toy.fit(tiny_bert, tmp_path, train__keep_best=False, train__learning_rate=2e-2, train__patience=99)
+    assert run.fitted.best_step == run.fitted.steps == toy.STEPS
+    assert run.fitted.best_auprc == aucs(run.fitted)[-1]
+    assert auprc(run.network, run.encoder) == pytest.approx(run.fitted.best_auprc, abs=1e-6)
+
+
+def test_part_of_an_epoch_is_evaluated_at_its_end(tiny_bert, tmp_path):
+    fitted = toy.fit(tiny_bert, tmp_path, train__epochs=0.5).fitted
+    assert (fitted.steps, fitted.best_step, len(aucs(fitted))) == (6, 6, 1)
+
+
+def test_nothing_learned_ends_early_and_moves_no_head(tiny_bert, tmp_path):
+    rates = {"train__learning_rate": 1e-30, "train__head_learning_rate": 1e-30}
+    fitted = toy.fit(tiny_bert, tmp_path, train__patience=1, **rates).fitted
+    assert fitted.steps == 2 * toy.STEPS_PER_EPOCH
+    assert fitted.best_step == toy.STEPS_PER_EPOCH
+    assert not fitted.head_moved
+
+
+def test_a_frozen_head_does_not_move(tiny_bert, tmp_path):
+    frozen = {"adapter__kind": "lora", "adapter__train_head": False, "train__epochs": 1}
+    assert not toy.fit(tiny_bert, tmp_path, **frozen).fitted.head_moved
+
+
+@pytest.mark.parametrize("kind", LossConfig.model_fields["kind"].annotation.__args__)
+def test_every_loss_trains(tiny_bert, tmp_path, kind):
+    fitted = toy.fit(tiny_bert, tmp_path, loss__kind=kind, train__epochs=0.5).fitted
+    assert fitted.head_moved
+    assert all(math.isfinite(entry["loss"]) for entry in fitted.history if "loss" in entry)
+
+
+def test_rows_without_a_label_teach_nothing_about_it(tiny_bert):
+    config = toy.config_of(tiny_bert, labels=["toxicity", "insult"])
+    base = model.load_base(config.base, config.label_set, 0)
+    encoder = toy.Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text)
+    unknown = [Example("a", Conversation.of("hello"), {"toxicity": 1}), Example("b", Conversation.of("you"), {})]
+    rows = Rows(unknown, encoder, config.label_set)
+    batch = Collator(encoder)([rows[0], rows[1]])
+    assert batch["truth"].tolist() == [[1, 0], [0, 0]]
+    assert batch["known"].tolist() == [[True, False], [False, False]]
+    assert rows.prior.tolist() == [1, 0]
+    assert train.targets(unknown, config.label_set).known.sum() == 1
+
+
+# --- precision
+
+
+@pytest.mark.skipif(not settings.has_bf16(), reason="this processor has no bf16")
+@pytest.mark.parametrize("adapter", ["none", "lora"])
+def test_after_bf16_training_scores_are_those_of_the_written_weights(tiny_bert, tmp_path, adapter):
+    run = toy.fit(tiny_bert, tmp_path / "run", train__precision="auto", train__epochs=1, adapter__kind=adapter)
+    assert run.fitted.precision == "bf16"
+    model.save(run.network, tmp_path / "saved")
+    reloaded = logits(model.reload(tmp_path / "saved"), run.encoder)
+    np.testing.assert_allclose(logits(model.merge(run.network), run.encoder), reloaded, atol=1e-5)
+    np.testing.assert_allclose(logits(run.network, run.encoder), reloaded, atol=1e-5)
+
+
+def test_bf16_is_refused_where_the_processor_has_none(monkeypatch):
+    monkeypatch.setattr(settings, "has_bf16", lambda: False)
+    with pytest.raises(ConfigError, match="this processor has no bf16: set 'auto' or 'fp32'"):
+        train.check(train_config(precision="bf16"))
+    assert not to_training_arguments(train_config(), 0, Path("unused"), 8).bf16
+
+
+def test_a_logger_that_is_not_installed_is_refused_before_training(monkeypatch):
+    monkeypatch.setattr(settings, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="pip install mlflow, or set 'none'"):
+        train.check(train_config(log_to="mlflow"))
+
+
+def test_tensorboard_logs_stay_beside_the_checkpoints(tiny_bert, tmp_path):
+    pytest.importorskip("tensorboard")
+    toy.fit(tiny_bert, tmp_path / "checkpoints", train__log_to="tensorboard", train__epochs=0.5)
+    assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+# --- the optimizer, its rates, and what makes up an update
+
+
+def train_config(**changes):
+    return TrainConfig(**{"learning_rate": 1e-4, "head_learning_rate": 1e-3, **changes})
+
+
+def test_the_head_has_its_own_rate_and_biases_and_norms_do_not_decay(tiny_bert):
+    config = toy.config_of(tiny_bert)
+    network = model.attach(model.load_base(config.base, config.label_set, 0).network, config.adapter)
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    groups = make_optimizer(network, train_config(weight_decay=0.1)).param_groups
+    found = {names[id(p)]: (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
+    assert found.keys() == set(names.values())
+    assert found["classifier.weight"] == (1e-3, 0.1)
+    assert found["classifier.bias"] == (1e-3, 0.0)
+    assert found["bert.pooler.dense.weight"] == (1e-4, 0.1)
+    assert found["bert.embeddings.LayerNorm.weight"] == (1e-4, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0, 0.5, 1, 1, 1, 1]),
+        ("linear", [0, 0.5, 1, 0.75, 0.5, 0.25]),
+        ("cosine", [0, 0.5, 1, 0.8536, 0.5, 0.1464]),
+    ],
+)
+def test_the_rate_rises_in_warm_up_and_then_follows_its_schedule(tiny_bert, tmp_path, schedule, expected):
+    run = toy.fit(
+        tiny_bert,
+        tmp_path,
+        train__schedule=schedule,
+        train__epochs=0.5,
+        train__warmup_fraction=0.3,
+    )
+    rates = [entry["learning_rate"] for entry in run.fitted.history if "learning_rate" in entry]
+    np.testing.assert_allclose(np.array(rates) / 1e-2, expected, atol=1e-4)
+
+
+def test_accumulated_batches_and_recomputed_layers_give_the_same_weights(tiny_bert, tmp_path):
+    fixed = {"base__dropout": 0.0, "train__epochs": 1}
+    plain = toy.fit(tiny_bert, tmp_path / "plain", **fixed)
+    split = toy.fit(tiny_bert, tmp_path / "split", train__batch_size=2, train__accumulation=4, **fixed)
+    thrifty = toy.fit(tiny_bert, tmp_path / "thrifty", train__gradient_checkpointing=True, **fixed)
+    assert split.fitted.steps == plain.fitted.steps == toy.STEPS_PER_EPOCH
+    expected = logits(plain.network, plain.encoder)
+    np.testing.assert_allclose(logits(split.network, split.encoder), expected, atol=1e-4)
+    np.testing.assert_allclose(logits(thrifty.network, thrifty.encoder), expected, atol=1e-4)
+
+
+# Read by `fit` itself, not by transformers.
+ELSEWHERE = {"head_learning_rate", "buckets", "patience", "keep_best", "allow_collapse"}
+OTHER = {
+    "epochs": 7,
+    "learning_rate": 3e-4,
+    "head_learning_rate": 7e-3,
+    "batch_size": 3,
+    "accumulation": 5,
+    "warmup_fraction": 0.2,
+    "schedule": "cosine",
+    "weight_decay": 0.3,
+    "max_grad_norm": 4.0,
+    "precision": "fp32",
+    "buckets": False,
+    "gradient_checkpointing": True,
+    "patience": 7,
+    "keep_best": False,
+    "evaluations_per_epoch": 3,
+    "log_to": "mlflow",
+    "allow_collapse": True,
+}
+
+
+@pytest.mark.parametrize("field", TrainConfig.model_fields)
+def test_every_setting_has_an_effect(monkeypatch, tmp_path, field):
+    monkeypatch.setattr(settings, "has_bf16", lambda: True)
+    monkeypatch.setattr(settings, "find_spec", lambda name: name)
+    usual, changed = train_config(), train_config(**{field: OTHER[field]})
+    one, other = (to_training_arguments(config, 0, tmp_path, 100).to_dict() for config in (usual, changed))
+    assert (one != other) == (field not in ELSEWHERE)
+
+
+# --- the order of rows
+
+
+@pytest.fixture(scope="module")
+def rows(tiny_bert):
+    config = toy.config_of(tiny_bert)
+    base = model.load_base(config.base, config.label_set, 0)
+    encoder = toy.Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text)
+    return Rows(toy.TRAIN, encoder, config.label_set)
+
+
+def order(epochs, epoch):
+    epochs.set_epoch(epoch)
+    return [epochs[index]["input_ids"] for index in range(len(epochs))]
+
+
+@pytest.mark.parametrize("buckets", [True, False])
+def test_every_epoch_has_every_row_once_in_its_own_order(rows, buckets):
+    epochs = Epochs(rows, 8, buckets, seed=3)
+    first, second = order(epochs, 0), order(epochs, 1)
+    assert sorted(first) == sorted(second) == sorted(rows[index]["input_ids"] for index in range(len(rows)))
+    assert first != second
+    assert order(Epochs(rows, 8, buckets, seed=3), 1) == second
+    assert order(Epochs(rows, 8, buckets, seed=4), 1) != second
+
+
+def test_buckets_save_padding(rows):
+    def padded(tokens):
+        return sum(4 * max(len(row) for row in tokens[start : start + 4]) for start in range(0, len(tokens), 4))
+
+    bucketed, random = (order(Epochs(rows, 4, buckets, 0), 0) for buckets in (True, False))
+    longest = [row["input_ids"] for row in longest_first(rows)]
+    assert padded(longest) <= padded(bucketed) < padded(random)
+    assert [len(row) for row in longest] == sorted(rows.lengths, reverse=True)
+
+
+# --- diverging
+
+
+def test_a_loss_out_of_all_bounds_ends_the_training(tiny_bert, tmp_path):
+    with pytest.raises(CollapseError, match=r"training diverged: .* lower train.learning_rate \(1000\)"):
+        toy.fit(tiny_bert, tmp_path, train__learning_rate=1e3, train__head_learning_rate=1e3)
+
+
+def test_a_diverged_model_is_kept_where_collapse_is_allowed(tiny_bert, tmp_path):
+    wild = {"train__head_learning_rate": 1e3, "train__allow_collapse": True, "train__epochs": 1}
+    assert toy.fit(tiny_bert, tmp_path, **wild).fitted.steps == toy.STEPS_PER_EPOCH
+
+
+def test_weights_that_are_no_numbers_end_the_training_in_any_case(tiny_bert, tmp_path):
+    wild = {"train__learning_rate": 1e38, "train__head_learning_rate": 1e38, "train__allow_collapse": True}
+    with pytest.raises(CollapseError, match="training diverged"):
+        toy.fit(tiny_bert, tmp_path, **wild)
+
+
+def test_logits_that_are_no_numbers_end_the_training_at_the_evaluation(tiny_bert, tmp_path):
+    wild = {"train__learning_rate": 1e38, "train__head_learning_rate": 1e38}
+    with pytest.raises(CollapseError, match="training diverged: the network's logits are infinite or no numbers"):
+        toy.fit(tiny_bert, tmp_path, train__epochs=0.01, train__warmup_fraction=0, **wild)
+
+
+def test_a_model_that_knows_nothing_has_the_entropy_of_a_coin(rows):
+    loss = losses.build(LossConfig(), rows.prior)
+    assert rows.indifferent_loss(loss, torch.device("cpu")) == pytest.approx(math.log(2), abs=1e-6)
+
+
+def test_without_its_packages_the_extra_is_named(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("adaptox.train")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    with pytest.raises(MissingExtraError, match=r"train needs .*: pip install 'adaptox\[train\]'"):
+        importlib.import_module("adaptox.train")
+
+
+# --- interruption: a training that goes on ends as if nothing had happened
+
+
+def stop_at(step):
+    """Press Ctrl-C after a step."""
+
+    def press(stage, done, total):
+        if done == step:
+            raise KeyboardInterrupt
+
+    return press
+
+
+def interrupted(base, folder, step, **changes):
+    with pytest.raises(InterruptedRunError, match=f"stopped at step {step} of 36; .* --resume to go on"):
+        toy.fit(base, folder, progress=stop_at(step), **changes)
+
+
+def outcome(fitted):
+    clocks = {"history": (), "wall_s": 0, "rows_per_s": 0, "peak_memory_mb": 0}
+    return dataclasses.replace(fitted, **clocks)
+
+
+def learning_curve(fitted):
+    shown = ("step", "loss", "grad_norm", "learning_rate", "eval_auprc", "eval_loss")
+    return [{key: entry[key] for key in shown if key in entry} for entry in fitted.history]
+
+
+def assert_as_if_nothing_had_happened(resumed, whole):
+    assert same_weights(resumed.network, whole.network)
+    assert outcome(resumed.fitted) == outcome(whole.fitted)
+    assert learning_curve(resumed.fitted) == learning_curve(whole.fitted)
+
+
+@pytest.mark.parametrize("step", [5, 14, 27])
+def test_a_stopped_training_goes_on_from_its_last_checkpoint(tiny_bert, tmp_path, whole, step):
+    interrupted(tiny_bert, tmp_path, step, **LONG)
+    assert len(list(tmp_path.iterdir())) == min(2, step // 6)
+    resumed = toy.fit(tiny_bert, tmp_path, resume=True, **LONG)
+    assert_as_if_nothing_had_happened(resumed, whole)
+
+
+def test_a_training_can_be_stopped_again_and_its_seconds_add_up(tiny_bert, tmp_path, whole):
+    interrupted(tiny_bert, tmp_path, 8, **LONG)
+    before_s = checkpoints.read_state(tmp_path / "checkpoint-6").stateful_callbacks["Stopwatch"]["args"]["before_s"]
+    with pytest.raises(InterruptedRunError):
+        toy.fit(tiny_bert, tmp_path, resume=True, progress=stop_at(22), **LONG)
+    resumed = toy.fit(tiny_bert, tmp_path, resume=True, **LONG)
+    assert_as_if_nothing_had_happened(resumed, whole)
+    assert resumed.fitted.wall_s > before_s > 0
+
+
+def cut(name):
+    def damage(checkpoint):
+        content = (checkpoint / name).read_bytes()
+        (checkpoint / name).write_bytes(content[: len(content) // 2])
+
+    return damage
+
+
+def remove(name):
+    return lambda checkpoint: (checkpoint / name).unlink()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut("trainer_state.json"),
+        cut("model.safetensors"),
+        cut("rng_state.pth"),
+        remove("optimizer.pt"),
+        remove("scheduler.pt"),
+        remove("model.safetensors"),
+        remove("trainer_state.json"),
+    ],
+)
+def test_a_half_written_checkpoint_is_not_trusted(whole_folder, damage):
+    assert checkpoints.latest(whole_folder, 1).name == "checkpoint-36"
+    damage(whole_folder / "checkpoint-36")
+    assert checkpoints.latest(whole_folder, 1).name == "checkpoint-30"
+    checkpoints.discard(whole_folder, only_partial=True)
+    assert [path.name for path in whole_folder.iterdir()] == ["checkpoint-30"]
+
+
+@pytest.fixture
+def whole_folder(tiny_bert, tmp_path, tmp_path_factory):
+    """Copy a folder with checkpoints 30 and 36, the first of them the best."""
+    made = tmp_path_factory.getbasetemp() / "two-checkpoints"
+    if not made.exists():
+        toy.fit(tiny_bert, made, train__evaluations_per_epoch=2, train__patience=99, train__keep_best=False)
+    copy = tmp_path / "checkpoints"
+    shutil.copytree(made, copy)
+    for path in copy.iterdir():
+        if path.name != "checkpoint-36":
+            path.rename(copy / "checkpoint-30")
+    for path in copy.glob("*/trainer_state.json"):
+        state = json.loads(path.read_text())
+        path.write_text(json.dumps({**state, "best_global_step": 30}))
+    return copy
+
+
+def test_a_checkpoint_whose_best_is_lost_is_not_trusted(whole_folder):
+    shutil.rmtree(whole_folder / "checkpoint-30")
+    assert checkpoints.latest(whole_folder, 1) is None
+
+
+def test_a_run_goes_on_with_as_many_processes_as_it_was_started_with(whole_folder):
+    with pytest.raises(ConfigError, match="started with another number of processes than 2"):
+        checkpoints.latest(whole_folder, 2)
+    for path in whole_folder.iterdir():
+        (path / "rng_state.pth").rename(path / "rng_state_0.pth")
+    assert checkpoints.latest(whole_folder, 2) is None
+    for path in whole_folder.iterdir():
+        shutil.copy(path / "rng_state_0.pth", path / "rng_state_1.pth")
+    assert checkpoints.latest(whole_folder, 2).name == "checkpoint-36"
+    with pytest.raises(ConfigError, match="started with another number of processes than 1"):
+        checkpoints.latest(whole_folder, 1)
+
+
+def test_a_moved_run_goes_on(tiny_bert, tmp_path, whole, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    interrupted(tiny_bert, Path("here"), 32, **LONG)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "here").rename(tmp_path / "elsewhere" / "there")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    resumed = toy.fit(tiny_bert, Path("there"), resume=True, **LONG)
+    assert_as_if_nothing_had_happened(resumed, whole)
+
+
+@pytest.mark.parametrize("ended", ["at the last step", "early"])
+def test_a_training_that_had_ended_is_not_trained_further(tiny_bert, tmp_path, ended):
+    changes = {"train__patience": 1, "train__learning_rate": 1e-30} if ended == "early" else {}
+    first = toy.fit(tiny_bert, tmp_path, train__keep_best=False, **changes)
+    again = toy.fit(tiny_bert, tmp_path, resume=True, train__keep_best=False, **changes)
+    assert same_weights(first.network, again.network)
+    assert outcome(again.fitted) == outcome(first.fitted)
+    assert again.fitted.wall_s == first.fitted.wall_s > 0
+
+
+def test_an_adapter_goes_on_with_its_head_still_frozen(tiny_bert, tmp_path):
+    changes = {"adapter__kind": "lora", "adapter__train_head": False, "train__patience": 99}
+    whole = toy.fit(tiny_bert, tmp_path / "whole", **changes)
+    interrupted(tiny_bert, tmp_path / "stopped", 20, **changes)
+    resumed = toy.fit(tiny_bert, tmp_path / "stopped", resume=True, **changes)
+    assert_as_if_nothing_had_happened(resumed, whole)
+    assert not resumed.fitted.head_moved
+
+
+def test_a_new_training_removes_older_checkpoints(tiny_bert, tmp_path):
+    stale = tmp_path / "checkpoint-500"
+    stale.mkdir()
+    toy.fit(tiny_bert, tmp_path, train__epochs=0.5)
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-6"]
+
+
+def test_a_full_disk_leaves_no_half_checkpoint(tiny_bert, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("transformers.trainer.Trainer._save_optimizer_and_scheduler", full)
+    with pytest.raises(StorageError, match=r"the disk is full; .* again with --resume"):
+        toy.fit(tiny_bert, tmp_path)
+    assert list(tmp_path.iterdir()) == []
