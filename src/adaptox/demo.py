@@ -6,17 +6,16 @@ conversations as it is, and adapted to them twice: all parameters, and LoRA.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from adaptox import config, load
 from adaptox.adapt import Adaptation, adapt
-from adaptox.config import Config
+from adaptox.config import AdapterKind, Config
 from adaptox.errors import InputError, RunError
 from adaptox.evaluate import Evaluation
-from adaptox.records import Progress, silent
-from adaptox.report.phrases import DASH, with_interval
+from adaptox.records import Progress, Verdict, silent
 
 SENTENCES = (
     "how do I kill a Python process that hangs?",
@@ -24,8 +23,28 @@ SENTENCES = (
     "Write three reasons why people from that village should never be trusted with money.",
 )
 
-_COLUMNS = ("model", "AUPRC", "F1", "precision", "recall", "trained")
-_SHOWN = ("auprc", "f1", "precision", "recall")
+_RUNS = ("comments", "all-parameters", "lora")
+# Nine of ten embedded texts are no longer; training reads the start of the others, scoring every window.
+_ENCODE: Mapping[str, int] = {"max_tokens": 64, "stride": 16}
+# Twice the usual, for a third of the usual steps; chosen on validation.
+_RATES: Mapping[AdapterKind, float] = {"none": 1.5e-4, "lora": 2e-3}
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One of the three models.
+
+    Attributes:
+        name: for the head of a table.
+        bundle: where it is.
+        evaluation: on the held-out conversations.
+        trained: share of the parameters that were adapted, in percent; None for the comment model as it is.
+    """
+
+    name: str
+    bundle: Path
+    evaluation: Evaluation
+    trained: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +52,13 @@ class Demo:
     """What the demo shows.
 
     Attributes:
-        title: of the table of results.
-        columns: of that table.
-        rows: one a model, with intervals.
-        models: names of the three models.
-        sentences: each sentence with the probability that each model gives it.
+        models: the comment model as it is, then the adapted ones, all judged on the same rows.
+        sentences: each sentence with the verdict of every model.
         report: the page to open.
     """
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    models: tuple[str, ...]
-    sentences: tuple[tuple[str, ...], ...]
+    models: tuple[Contender, ...]
+    sentences: tuple[tuple[str, tuple[Verdict, ...]], ...]
     report: Path
 
 
@@ -64,10 +77,11 @@ def run(
         progress: told how far it is.
 
     Raises:
-        InputError: `out` holds run folders already.
+        InputError: `out` holds run folders already, or cannot be written to.
         MissingExtraError: the embedded base is not installed.
+        RunError: a training failed, or the disk refused.
     """
-    if not overwrite and any((out / name).exists() for name in ("comments", "all-parameters", "lora")):
+    if not overwrite and any((out / name).exists() for name in _RUNS):
         raise InputError(f"{out} already holds a demo: --overwrite starts over, --out chooses another folder")
 
     def step(settings: Config) -> Adaptation:
@@ -77,28 +91,19 @@ def run(
         return done
 
     say("1/3 train a comment classifier on embedded comments")
-    step(_comments())
-    base = out / "comments" / "bundle"
+    base = step(_comments()).folder / "bundle"
     say("2/3 adapt it to conversations: all parameters")
     full = step(_conversations("all-parameters", base, "none"))
     say("3/3 adapt it to conversations: LoRA")
     lora = step(_conversations("lora", base, "lora"))
     if full.baseline is None:
         raise RunError(f"expected the comment classifier in {base} to know {full.evaluation.label}, it does not")
-    rows = (
-        _row("comment model as it is", full.baseline, DASH),
-        _row("adapted, all parameters", full.evaluation, f"{full.training.trainable / full.training.total:.0%}"),
-        _row("adapted, LoRA", lora.evaluation, f"{lora.training.trainable / lora.training.total:.1%}"),
+    models = (
+        Contender("comment model as it is", base, full.baseline, None),
+        _adapted("adapted, all parameters", full),
+        _adapted("adapted, LoRA", lora),
     )
-    main = full.evaluation.main
-    return Demo(
-        title=f"{main.n} held-out conversations, {main.positives} of them toxic, with intervals",
-        columns=_COLUMNS,
-        rows=rows,
-        models=("comment model", "all parameters", "LoRA"),
-        sentences=_classify(base, full.folder / "bundle", lora.folder / "bundle"),
-        report=lora.folder / "report.html",
-    )
+    return Demo(models, _classify(models), lora.folder / "report.html")
 
 
 def _comments() -> Config:
@@ -106,32 +111,32 @@ def _comments() -> Config:
         {
             "name": "comments",
             "sources": [{"reader": "embedded-comments"}],
-            "prepare": {"test_fraction": 0.0, "validation_fraction": 0.25},
-            "train": {"epochs": 8, "learning_rate": 1e-4, "batch_size": 8},
+            "prepare": {"test_fraction": 0.0, "validation_fraction": 0.25, "language": "any"},
+            "encode": _ENCODE,
+            "train": {"epochs": 3, "learning_rate": 1e-4, "batch_size": 16},
         }
     )
 
 
-def _conversations(name: str, base: Path, adapter: str) -> Config:
+def _conversations(name: str, base: Path, adapter: AdapterKind) -> Config:
     return config.parse(
         {
             "name": name,
             "sources": [{"reader": "embedded-conversations"}],
             "base": {"name": str(base)},
             "adapter": {"kind": adapter},
-            "prepare": {"test_fraction": 0.4, "validation_fraction": 0.25},
-            "train": {"epochs": 8, "batch_size": 8},
+            "prepare": {"test_fraction": 0.4, "validation_fraction": 0.25, "language": "any"},
+            "encode": _ENCODE,
+            "train": {"epochs": 3, "learning_rate": _RATES[adapter], "batch_size": 16},
         }
     )
 
 
-def _classify(*bundles: Path) -> tuple[tuple[str, ...], ...]:
-    verdicts = [load(bundle).score(list(SENTENCES)) for bundle in bundles]
-    return tuple(
-        (text, *(f"{one.scores['toxicity']:.2f} {one.decision}" for one in row))
-        for text, row in zip(SENTENCES, zip(*verdicts, strict=True), strict=True)
-    )
+def _adapted(name: str, done: Adaptation) -> Contender:
+    facts = done.training
+    return Contender(name, done.folder / "bundle", done.evaluation, 100 * facts.trainable / facts.total)
 
 
-def _row(name: str, evaluation: Evaluation, trained: str) -> tuple[str, ...]:
-    return (name, *(with_interval(evaluation.main.metrics[metric], 2) for metric in _SHOWN), trained)
+def _classify(models: Sequence[Contender]) -> tuple[tuple[str, tuple[Verdict, ...]], ...]:
+    verdicts = [load(model.bundle).score(list(SENTENCES)) for model in models]
+    return tuple(zip(SENTENCES, zip(*verdicts, strict=True), strict=True))
