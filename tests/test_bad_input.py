@@ -66,6 +66,9 @@ def write_traps(folder: Path, base: Path) -> None:
     ]
     parts += [(text, label, "test") for text, label in tiny.texts(9, seed=9)]
     tiny.write_csv(folder / "no-positive.csv", parts, ("text", "toxicity", "split"))
+    official = {"split": "official"}
+    no_positive = tiny.settings(Path("base"), Path("no-positive.csv"), prepare=official)
+    tiny.write_toml(folder / "no-positive.toml", no_positive)
     tiny.write_csv(folder / "insults.csv", rows, ("text", "insult"))
     (folder / "key.toml").write_text("[train]\nepoch = 3\n")
     (folder / "broken.toml").write_text("[train\nepochs = 3\n")

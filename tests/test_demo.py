@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,7 @@ import tiny
 from adaptox import config, demo
 from adaptox.errors import InputError
 
-# What makes the demo's settings quick: a tiny base, few rows, one pass. Whether it learns anything is not asked here.
+# What makes the demo's settings quick: a tiny base, few rows, one pass. Whether it learns is not asked here.
 QUICK = {
     "train.epochs": 1,
     "train.allow_collapse": True,
@@ -20,54 +22,69 @@ QUICK = {
 }
 
 
-@pytest.fixture
-def quick(monkeypatch, tiny_bert):
-    """Shorten the demo's three trainings."""
+@dataclass(frozen=True)
+class Told:
+    """A demo that was run, and what it said."""
+
+    shown: demo.Demo
+    said: list[str]
+    out: Path
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, tiny_bert) -> Told:
     comments, conversations = demo._comments, demo._conversations
 
     def shortened(settings, **more):
         source = {"reader": settings.sources[0].reader, "max_examples": 150}
         return config.override(settings, {**QUICK, "sources": [source], **more})
 
-    monkeypatch.setattr(demo, "_comments", lambda: shortened(comments(), **{"base.name": str(tiny_bert)}))
-    monkeypatch.setattr(demo, "_conversations", lambda *given: shortened(conversations(*given)))
+    out, said = tmp_path_factory.mktemp("demo"), []
+    with pytest.MonkeyPatch.context() as shorter:
+        shorter.setattr(demo, "_comments", lambda: shortened(comments(), **{"base.name": str(tiny_bert)}))
+        shorter.setattr(demo, "_conversations", lambda *given: shortened(conversations(*given)))
+        return Told(demo.run(out, say=said.append), said, out)
 
 
-def test_the_story_is_told_from_start_to_end(tmp_path, quick, monkeypatch, capsys):
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.chdir(tmp_path)
-    shell = tiny.Shell(monkeypatch, capsys)
-    ended = shell("demo", "--out", "out")
-    assert ended.code == 0
-    printed = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", ended.out)
-    lines = printed.splitlines()
-    assert max(len(line.rstrip()) for line in lines) <= 80
-    # Step by step, then a line for each model with its interval below, then the sentences, then the report.
-    assert [line[:3] for line in lines[:3]] == ["1/3", "2/3", "3/3"]
-    for name in ("comment model as it is", "adapted, all parameters", "adapted, LoRA"):
-        row = next(number for number, line in enumerate(lines) if line.startswith(name))
-        assert re.search(r"\.\d\d–(\.\d\d|1\.00)", lines[row + 1])
-    assert "Python process" in printed
-    assert lines[-1] == "report out/lora/report.html"
-    assert (tmp_path / "out" / "lora" / "report.html").is_file()
-    again = shell("demo", "--out", "out")
-    assert again.code == 2
-    assert "--overwrite starts over" in again.err
+def test_the_story_is_told_step_by_step(told):
+    assert [line[:3] for line in told.said] == ["1/3", "2/3", "3/3"]
 
 
-def test_all_models_are_judged_on_the_same_rows_and_asked_the_same(tmp_path, quick):
-    said = []
-    shown = demo.run(tmp_path, say=said.append)
-    assert len(said) == 3
+def test_all_models_are_judged_on_the_same_rows_and_asked_the_same(told):
+    shown = told.shown
     rows = {model.evaluation.rows.ids for model in shown.models}
     assert len(rows) == 1
     assert [model.trained for model in shown.models][:2] == [None, 100.0]
     assert shown.models[2].trained < 100
     assert [text for text, _ in shown.sentences] == list(demo.SENTENCES)
     assert all(len(verdicts) == len(shown.models) for _, verdicts in shown.sentences)
-    assert shown.report == tmp_path / "lora" / "report.html"
+
+
+def test_the_report_to_open_is_there(told):
+    assert told.shown.report == told.out / "lora" / "report.html"
+    assert told.shown.report.is_file()
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_has_a_line_for_each_model_and_its_intervals_below(told, monkeypatch, capsys, columns):
+    for name, value in {"TTY_COMPATIBLE": "1", "TERM": "xterm", "COLUMNS": str(columns)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(demo, "run", lambda *_: told.shown)
+    ended = tiny.Shell(monkeypatch, capsys)("demo")
+    assert ended.code == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", ended.out).splitlines()
+    assert lines[-1] == f"report {told.shown.report}"
+    assert max(len(line.rstrip()) for line in lines[:-1]) <= columns
+    for name in ("comment model, as it is", "adapted, all parameters", "adapted, LoRA"):
+        row = next(number for number, line in enumerate(lines) if line.startswith(name))
+        assert re.search(r"\.\d\d–(\.\d\d|1\.00)", lines[row + 1])
+    assert any("Python process" in line for line in lines)
+
+
+def test_a_demo_is_not_overwritten_unasked(told, monkeypatch, capsys):
+    ended = tiny.Shell(monkeypatch, capsys)("demo", "--out", told.out)
+    assert ended.code == 2
+    assert "--overwrite starts over" in ended.err
 
 
 def test_the_two_adaptations_differ_in_how_they_are_trained_alone(tmp_path):

@@ -280,6 +280,14 @@ def test_every_epoch_has_every_row_once_in_its_own_order(rows, buckets):
     assert order(Epochs(rows, 8, buckets, seed=4), 1) != second
 
 
+def test_an_epoch_does_not_run_from_long_rows_to_short_ones(rows):
+    drawn = order(Epochs(rows, 4, True, 0), 0)
+    longest = [max(len(row) for row in drawn[start : start + 4]) for start in range(0, len(drawn), 4)]
+    quarter = len(longest) // 4
+    quarters = [longest[start : start + quarter] for start in range(0, 4 * quarter, quarter)]
+    assert not any(part == sorted(part, reverse=True) for part in quarters)
+
+
 def test_buckets_save_padding(rows):
     def padded(tokens):
         return sum(4 * max(len(row) for row in tokens[start : start + 4]) for start in range(0, len(tokens), 4))

@@ -139,12 +139,12 @@ def demo(shown: Demo) -> None:
             [
                 model.name,
                 *(_cell(model.evaluation.main, name, 2) for name in _DEMO_METRICS),
-                DASH if model.trained is None else f"{model.trained:.2g} %",
+                DASH if model.trained is None else f"{model.trained:.{0 if model.trained >= 10 else 1}f} %",
             ]
             for model in shown.models
         ],
     )
-    console.say(f"Below each number its {_sure(first)}; trained: share of the parameters.")
+    console.paragraph(f"Below each number its {_sure(first)}; trained: share of the parameters.")
     console.say("")
     console.table(
         "What they say: the probability that it is toxic, and the decision",

@@ -100,7 +100,9 @@ class Epochs(Dataset[Row]):
     Args:
         rows: what is ordered.
         per_step: rows that make up an update, over all devices.
-        buckets: sort by length within random chunks of up to fifty updates, so that batches need little padding.
+        buckets: put rows of like length into the same batch, so that batches need little padding. The batches
+            themselves come in random order: sorted as the library leaves them, an epoch would end on its shortest
+            rows, and the model with it.
         seed: of the order.
     """
 
@@ -109,22 +111,30 @@ class Epochs(Dataset[Row]):
         self._per_step = per_step
         self._buckets = buckets
         self._seed = seed
+        self._order: list[int] = []
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw the order of an epoch; called by accelerate."""
         generator = torch.Generator().manual_seed(int(np.random.default_rng((self._seed, epoch)).integers(2**62)))
-        self._order: list[int] = (
-            get_length_grouped_indices(self._rows.lengths, self._per_step, generator=generator)  # type: ignore[no-untyped-call]
-            if self._buckets
-            else torch.randperm(len(self._rows), generator=generator).tolist()
-        )
+        if self._buckets:
+            self._order = _bucketed(self._rows.lengths, self._per_step, generator)
+        else:
+            self._order = torch.randperm(len(self._rows), generator=generator).tolist()
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Row:
         return self._rows[self._order[index]]
+
+
+def _bucketed(lengths: Sequence[int], per_step: int, generator: torch.Generator) -> list[int]:
+    """Order rows so that each run of `per_step` is of like length; a smaller last run stays last."""
+    order: list[int] = get_length_grouped_indices(lengths, per_step, generator=generator)  # type: ignore[no-untyped-call]
+    whole = len(order) // per_step
+    shuffled = torch.randperm(whole, generator=generator).tolist()
+    return [index for batch in [*shuffled, whole] for index in order[batch * per_step : (batch + 1) * per_step]]
 
 
 def longest_first(rows: Rows) -> Subset[Row]:
