@@ -94,12 +94,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], cut
         say(title, style="bold")
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for position, column in enumerate(columns):
-        if position:
-            grid.add_column(column, justify="right", no_wrap=True)
-        else:
-            grid.add_column(column, overflow="ellipsis" if cut_first else "fold", no_wrap=cut_first)
-    for row in rows:
-        grid.add_row(*(Text(cell) for cell in row))
+        # Only the first column may shrink; the others hold numbers and single words.
+        grid.add_column(column, justify="right" if position else "left", no_wrap=position > 0)
+    for first, *others in rows:
+        cut = Text(first, no_wrap=cut_first, overflow="ellipsis" if cut_first else "fold")
+        grid.add_row(cut, *(Text(cell) for cell in others))
     _out().print(grid)
     say("")
 
