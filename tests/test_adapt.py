@@ -214,7 +214,8 @@ def test_a_run_that_was_killed_while_it_wrote_its_bundle_is_tidied_and_finished(
     with monkeypatch.context() as killed:
         killed.setattr(room, "finish", lambda *_: None)
         adapt(done.config, folder)
-    (folder / ".bundle-x1").mkdir()
+    (folder / ".bundle.part").mkdir()
+    (folder / ".bundle.part" / "config.json").write_text("{")
     (folder / ".metrics.json.part").write_text("{")
     adapt(done.config, folder, resume=True)
     assert names(folder) == FINISHED

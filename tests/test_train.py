@@ -28,9 +28,10 @@ from adaptox.train.settings import make_optimizer, to_training_arguments
 
 @pytest.fixture(scope="module")
 def learned(tiny_bert, tmp_path_factory):
-    """Train with an evaluation after every fourth of 36 steps; the last is not the best."""
+    """Train with an evaluation after every fourth of 36 steps."""
     folder = tmp_path_factory.mktemp("learned")
-    return toy.fit(tiny_bert, folder, train__evaluations_per_epoch=3, train__patience=99), folder
+    options = {"train__evaluations_per_epoch": 3, "train__patience": 99, "train__learning_rate": 1.5e-2}
+    return toy.fit(tiny_bert, folder, **options), folder
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +86,12 @@ def test_the_history_has_every_evaluation_and_falling_rates(learned):
     json.dumps(history)
 
 
-def test_the_best_checkpoint_is_kept(learned):
-    toy_run, folder = learned
+def test_the_best_checkpoint_is_kept(tiny_bert, tmp_path):
+    folder = tmp_path / "checkpoints"
+    options = {"train__evaluations_per_epoch": 3, "train__patience": 99}
+    toy_run = toy.fit(tiny_bert, folder, train__learning_rate=3e-2, **options)
     fitted = toy_run.fitted
+    assert fitted.best_step < toy.STEPS, "the rate is meant to be too high"
     assert fitted.best_auprc == max(aucs(fitted))
     assert auprc(toy_run.network, toy_run.encoder) == pytest.approx(fitted.best_auprc, abs=1e-6)
     assert {path.name for path in folder.iterdir()} == {f"checkpoint-{fitted.best_step}", "checkpoint-36"}

@@ -156,7 +156,7 @@ def _read_manifest(path: Path) -> Manifest:
         manifest = Manifest.model_validate(data)
     except (ValueError, ValidationError) as error:
         raise BundleError(f"{path} is damaged: {str(error).splitlines()[0]}; restore it or train again") from error
-    if manifest.sha256 and manifest.sha256 != _digest(written.replace(manifest.sha256.encode(), _UNSEALED, 1)):
+    if not manifest.sha256 or manifest.sha256 != _digest(written.replace(manifest.sha256.encode(), _UNSEALED, 1)):
         raise BundleError(f"{path} was changed after it was written; restore it or train again")
     return manifest
 

@@ -99,5 +99,5 @@ def adapt(
         evaluation = judge(scores, decider, parts.test, config, data.official)
     outcome = Outcome(share, fitted, baseline, validation, evaluation, collapse)
     story = tell(config, data, base, outcome, command)
-    finish(folder, story, config, data, base, encoder, decider, network)
+    finish(folder, story, config, base, encoder, decider, network)
     return Adaptation(out, evaluation, baseline, story.training, story.notes)

@@ -10,7 +10,6 @@ from transformers import PreTrainedModel
 from adaptox import bundle as bundles
 from adaptox import model, report
 from adaptox.adapt import folder as folders
-from adaptox.adapt.data import Data
 from adaptox.adapt.folder import RunFolder
 from adaptox.adapt.story import metrics_json
 from adaptox.config import Config
@@ -22,7 +21,6 @@ def finish(
     folder: RunFolder,
     story: report.RunStory,
     config: Config,
-    data: Data,
     base: model.Base,
     encoder: Encoder,
     decider: Decider,
@@ -34,7 +32,6 @@ def finish(
         folder: of the run.
         story: of the run.
         config: its settings.
-        data: whose licences the bundle names.
         base: what it started from.
         encoder: how it reads.
         decider: how it decides.
@@ -53,7 +50,7 @@ def finish(
         pad_token_id=encoder.pad_token_id,
         decider=decider.to_json(),
         data_sha256=story.provenance.data_sha256,
-        licences=tuple(sorted({reading.origin.licence for reading in data.readings})),
+        licences=tuple(sorted({origin.licence for origin in story.origins})),
         metrics=metrics_json(story),
     )
     with bundles.saving(folder.bundle, manifest) as temporary:

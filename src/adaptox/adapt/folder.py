@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from adaptox.config import Config, resolved_json
-from adaptox.errors import ConfigError, InputError, StorageError, storage_errors
+from adaptox.errors import ConfigError, DataError, InputError, StorageError, storage_errors
 from adaptox.prepare import Prepared
 
 CONFIG = "config.json"
+DATA = "manifest.json"
 HISTORY = "history.json"
 METRICS = "metrics.json"
 BUNDLE = "bundle"
@@ -85,7 +86,7 @@ def write_data(folder: RunFolder, prepared: Prepared) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    folder.write("manifest.json", prepared.manifest.to_json())
+    folder.write(DATA, prepared.manifest.to_json())
     folder.write_lines("dropped.jsonl", (asdict(row) for row in prepared.dropped))
 
 
@@ -152,10 +153,13 @@ def create(path: Path, config: Config, prepared: Prepared, overwrite: bool) -> R
         overwrite: remove what is there.
 
     Raises:
+        DataError: the rows of the run that is resumed are others by now.
         StorageError: the disk refused; a new folder is gone again then.
     """
     new = overwrite or not _is_occupied(path)
     folder = RunFolder(path)
+    if not new:
+        _check_same_data(path, prepared)
     try:
         with storage_errors(path):
             if overwrite and path.exists():
@@ -251,9 +255,22 @@ def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
             yield f"{prefix}{key}", value
 
 
+def _check_same_data(path: Path, prepared: Prepared) -> None:
+    stored = path / DATA
+    if not stored.is_file():
+        return
+    before = json.loads(stored.read_text(encoding="utf-8")).get("sha256")
+    if before != prepared.manifest.sha256:
+        raise DataError(
+            f"the data of {path} changed since the run was started, so rows it learned from may now be test rows: "
+            "resume it with the same data, or start over with --overwrite"
+        )
+
+
 def _tidy(path: Path) -> None:
     """Remove what a kill cut off while it was written."""
     for item in path.glob(f".*{_PART}"):
-        item.unlink()
-    for item in path.glob(f".{BUNDLE}-*"):
-        shutil.rmtree(item)
+        if item.is_dir():
+            shutil.rmtree(item)
+        else:
+            item.unlink()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from adaptox import bundle as bundles
 from adaptox import model, report
 from adaptox.adapt.data import Data
 from adaptox.adapt.guard import Collapse
 from adaptox.config import Config
 from adaptox.evaluate import Evaluation, Provenance, commit, hardware, to_json
+from adaptox.records import Origin
 from adaptox.text import render
 from adaptox.train import Fitted
 
@@ -60,7 +63,7 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
         history=outcome.fitted.history,
         texts={example.id: render(example.conversation, config.text).text for example in data.judged},
         manifest=manifest.to_json(),
-        origins=tuple(reading.origin for reading in data.readings),
+        origins=(*(reading.origin for reading in data.readings), *_base_origins(config)),
         provenance=provenance,
         training=_facts(base, outcome),
         notes=_notes(data, config, outcome.collapse),
@@ -109,6 +112,15 @@ def _part(data: Data) -> str:
     if not data.prepared.test:
         return "validation"
     return "the official test split" if data.official else "the held-out test part"
+
+
+def _base_origins(config: Config) -> tuple[Origin, ...]:
+    """Name the licences that a base brings along if it is a bundle: its weights learned from that data too."""
+    place = Path(config.base.name)
+    if not (place / bundles.MANIFEST).is_file():
+        return ()
+    manifest = bundles.load(place).manifest
+    return tuple(Origin("base", config.base.name, name, "", manifest.data_sha256, 0) for name in manifest.licences)
 
 
 def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, ...]:

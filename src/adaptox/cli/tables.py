@@ -25,6 +25,7 @@ _METRICS: Mapping[str, str] = {
     "f1": "F1",
     "precision": "precision",
     "recall": "recall",
+    "accuracy": "accuracy",
     "auroc": "AUROC",
     "recall_at_fpr_01": "recall at 1% FPR",
     "brier": "Brier",

@@ -24,8 +24,9 @@ AdapterKind = Literal["none", "lora", "dora", "rslora", "ia3"]
 LossKind = Literal["bce", "pos-weight", "focal", "asymmetric", "logit-adjusted"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
-# Peak learning rates of the body, found on validation (docs/LOG.md). An adapter starts as the identity and moves
-# few weights, so it needs a rate more than ten times that of the whole model (arXiv 2602.04998).
+# Peak learning rates of the body. none and lora come from a trial on ToxicChat, the others are starting values. An
+# adapter starts as the identity and moves few weights, so its rate is more than ten times that of the whole model
+# (arXiv 2602.04998).
 LEARNING_RATES: dict[AdapterKind, float] = {"none": 7e-5, "lora": 1e-3, "dora": 1e-3, "rslora": 5e-4, "ia3": 5e-3}
 
 
@@ -238,7 +239,9 @@ class Config(Section):
     """Seed of splitting, sampling, initialisation and order."""
     labels: tuple[str, ...] = (TOXICITY,)
     """The model's labels; the first is the one that is thresholded and reported."""
-    sources: tuple[SourceConfig, ...] = (SourceConfig(reader="embedded-conversations"),)
+    sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)] = (
+        SourceConfig(reader="embedded-conversations"),
+    )
     """What to read; several are joined."""
     prepare: PrepareConfig = PrepareConfig()
     text: TextConfig = TextConfig()

@@ -13,7 +13,7 @@ DESCRIPTIONS = {
     "F": "all rows of the official test split",
     "H": "rows annotated by a person",
     "T": "rows without a near-copy in the official train split",
-    "all": "all test rows",
+    "all": "all rows",
     "twin-free": "rows without a near-copy in the train split",
     "jailbreak": "rows that try to talk the model out of its rules",
     "non-jailbreak": "rows that do not try to talk the model out of its rules",

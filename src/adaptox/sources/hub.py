@@ -52,7 +52,7 @@ def load(hub_id: str, subset: str = "") -> tuple[tuple[Table, ...], str]:
         raise MissingExtraError("reading a hub data set", "train", "datasets") from error
     try:
         loaded = datasets.load_dataset(hub_id, subset or None)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise DataError(_refusal(hub_id, subset, error)) from error
     tables = tuple(_table(f"{hub_id}/{name}", split) for name, split in loaded.items() if len(split))
     if not tables:
