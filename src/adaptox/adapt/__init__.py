@@ -62,7 +62,7 @@ def adapt(
         progress: told what is being done.
 
     Returns:
-        The finished run; None in the helper processes of a distributed launch.
+        The finished run; None in the other processes of a distributed launch.
 
     Raises:
         InputError: settings, data, base or folder cannot be used; nothing is written then.
