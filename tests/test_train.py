@@ -21,7 +21,7 @@ from adaptox.config import LossConfig, TrainConfig
 from adaptox.errors import CollapseError, ConfigError, InterruptedRunError, MissingExtraError, StorageError
 from adaptox.records import Conversation, Example
 from adaptox.scorers import TorchScorer
-from adaptox.train import checkpoints, settings
+from adaptox.train import checkpoints, precision, settings
 from adaptox.train.rows import Collator, Epochs, Rows, longest_first
 from adaptox.train.settings import make_optimizer, to_training_arguments
 
@@ -145,10 +145,10 @@ def test_rows_without_a_label_teach_nothing_about_it(tiny_bert):
 # --- precision
 
 
-@pytest.mark.skipif(not settings.has_bf16(), reason="this processor has no bf16")
+@pytest.mark.skipif(not precision.has_bf16(), reason="this processor has no bf16")
 @pytest.mark.parametrize("adapter", ["none", "lora"])
 def test_after_bf16_training_scores_are_those_of_the_written_weights(tiny_bert, tmp_path, adapter):
-    run = toy.fit(tiny_bert, tmp_path / "run", train__precision="auto", train__epochs=1, adapter__kind=adapter)
+    run = toy.fit(tiny_bert, tmp_path / "run", train__precision="bf16", train__epochs=1, adapter__kind=adapter)
     assert run.fitted.precision == "bf16"
     model.save(run.network, tmp_path / "saved")
     reloaded = logits(model.reload(tmp_path / "saved"), run.encoder)
@@ -160,7 +160,22 @@ def test_bf16_is_refused_where_the_processor_has_none(monkeypatch):
     monkeypatch.setattr(settings, "has_bf16", lambda: False)
     with pytest.raises(ConfigError, match="this processor has no bf16: set 'auto' or 'fp32'"):
         train.check(train_config(precision="bf16"))
+
+
+@pytest.mark.parametrize("slower_by", [0.5, 1.0, 2.0])
+def test_auto_takes_bf16_where_it_was_measured_to_be_clearly_faster(monkeypatch, slower_by):
+    monkeypatch.setattr(precision, "has_bf16", lambda: True)
+    monkeypatch.setattr(precision, "_taken_s", lambda a, _: slower_by if a.dtype == torch.bfloat16 else 1.0)
+    precision.bf16_pays.cache_clear()
+    assert to_training_arguments(train_config(), 0, Path("unused"), 8).bf16 == (slower_by == 0.5)
+    precision.bf16_pays.cache_clear()
+
+
+def test_auto_takes_fp32_where_there_is_no_bf16(monkeypatch):
+    monkeypatch.setattr(precision, "has_bf16", lambda: False)
+    precision.bf16_pays.cache_clear()
     assert not to_training_arguments(train_config(), 0, Path("unused"), 8).bf16
+    precision.bf16_pays.cache_clear()
 
 
 def test_a_logger_that_is_not_installed_is_refused_before_training(monkeypatch):
@@ -251,6 +266,7 @@ OTHER = {
 
 @pytest.mark.parametrize("field", TrainConfig.model_fields)
 def test_every_setting_has_an_effect(monkeypatch, tmp_path, field):
+    monkeypatch.setattr(settings, "bf16_pays", lambda: True)
     monkeypatch.setattr(settings, "has_bf16", lambda: True)
     monkeypatch.setattr(settings, "find_spec", lambda name: name)
     usual, changed = train_config(), train_config(**{field: OTHER[field]})

@@ -13,6 +13,7 @@ from transformers import TrainingArguments
 from adaptox import model
 from adaptox.config import TrainConfig
 from adaptox.errors import ConfigError
+from adaptox.train.precision import bf16_pays, has_bf16
 
 
 def check(config: TrainConfig) -> None:
@@ -57,7 +58,7 @@ def to_training_arguments(config: TrainConfig, seed: int, folder: Path, rows: in
         lr_scheduler_type=config.schedule if config.schedule != "constant" else "constant_with_warmup",
         weight_decay=config.weight_decay,
         max_grad_norm=config.max_grad_norm,
-        bf16=config.precision != "fp32" and has_bf16(),
+        bf16=config.precision == "bf16" or (config.precision == "auto" and bf16_pays()),
         train_sampling_strategy="sequential",
         eval_strategy="steps",
         save_strategy="steps",
@@ -116,11 +117,3 @@ def processes() -> int:
     """Count the devices that train together: torchrun's processes, else the GPUs of this one."""
     launched = int(os.environ.get("WORLD_SIZE", "1"))
     return launched if launched > 1 else max(1, torch.cuda.device_count())
-
-
-def has_bf16() -> bool:
-    """Tell whether bf16 is multiplied natively; emulated bf16 is slower than fp32."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # torch.cpu.get_capabilities says the same in public, but only in later versions than we allow.
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
