@@ -134,12 +134,12 @@ def test_rows_without_a_label_teach_nothing_about_it(tiny_bert):
     base = model.load_base(config.base, config.label_set, 0)
     encoder = toy.Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text)
     unknown = [Example("a", Conversation.of("hello"), {"toxicity": 1}), Example("b", Conversation.of("you"), {})]
-    rows = Rows(unknown, encoder, config.label_set)
+    rows = Rows(unknown, encoder, config, {})
     batch = Collator(encoder)([rows[0], rows[1]])
     assert batch["truth"].tolist() == [[1, 0], [0, 0]]
     assert batch["known"].tolist() == [[True, False], [False, False]]
     assert rows.prior.tolist() == [1, 0]
-    assert train.targets(unknown, config.label_set).known.sum() == 1
+    assert train.targets(unknown, config.outputs, config.labels).known.sum() == 1
 
 
 # --- precision
@@ -282,7 +282,7 @@ def rows(tiny_bert):
     config = toy.config_of(tiny_bert)
     base = model.load_base(config.base, config.label_set, 0)
     encoder = toy.Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text)
-    return Rows(toy.TRAIN, encoder, config.label_set)
+    return Rows(toy.TRAIN, encoder, config, {})
 
 
 def order(epochs, epoch):

@@ -6,7 +6,7 @@ its threshold. Both are fitted on validation and stored in the bundle. This room
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Annotated
@@ -62,13 +62,14 @@ class LabelThreshold:
 
     Attributes:
         label: which label.
-        value: on calibrated probabilities; at or above it the label is flagged.
+        value: on calibrated probabilities; at or above it the label is flagged. None if the label is scored and
+            never flagged, because only a teacher knows it.
         origin: where it came from: a plain number, or ``val: <policy>``.
-        policy: ``f1`` or ``fixed``.
+        policy: ``f1``, ``fixed`` or ``none``.
     """
 
     label: str
-    value: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+    value: Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)] | None
     origin: str
     policy: str
 
@@ -133,19 +134,24 @@ class Decider:
                 "the bundle's weights and thresholds come from different runs"
             )
         probs = self.probs(np.stack([scores.column(label) for label in self.labels], axis=1))
-        flagged = probs >= np.array([threshold.value for threshold in self.thresholds])
         return tuple(
-            Verdict(
-                id=name,
-                scores=dict(zip(self.labels, row.tolist(), strict=True)),
-                decision="block" if flags.any() else "allow",
-                flagged=dict(zip(self.labels, flags.tolist(), strict=True)),
-                truncated=bool(truncated),
-                windows=int(windows),
-            )
-            for name, row, flags, truncated, windows in zip(
-                ids, probs, flagged, scores.truncated, scores.windows, strict=True
-            )
+            self._verdict(name, row, bool(truncated), int(windows))
+            for name, row, truncated, windows in zip(ids, probs, scores.truncated, scores.windows, strict=True)
+        )
+
+    def _verdict(self, name: str, probs: FloatArray, truncated: bool, windows: int) -> Verdict:
+        flagged = {
+            threshold.label: bool(prob >= threshold.value)
+            for threshold, prob in zip(self.thresholds, probs, strict=True)
+            if threshold.value is not None
+        }
+        return Verdict(
+            id=name,
+            scores=dict(zip(self.labels, probs.tolist(), strict=True)),
+            decision="block" if any(flagged.values()) else "allow",
+            flagged=flagged,
+            truncated=truncated,
+            windows=windows,
         )
 
     def to_json(self) -> dict[str, object]:
@@ -180,6 +186,7 @@ def fit(
     mask: BoolArray,
     labels: Iterable[str],
     config: ThresholdConfig,
+    scored_only: Collection[str] = (),
 ) -> Decider:
     """Fit temperatures and thresholds on validation.
 
@@ -192,6 +199,7 @@ def fit(
         mask: (n, labels), whether the truth is known.
         labels: names of the columns; the first is the target.
         config: calibration, policy and fixed value.
+        scored_only: labels that get neither, because only a teacher knows them.
 
     Raises:
         DataError: the policy has to be fitted and validation has only one class of the target.
@@ -205,6 +213,10 @@ def fit(
     names = tuple(labels)
     temperatures, thresholds = [], []
     for column, label in enumerate(names):
+        if label in scored_only:
+            temperatures.append(1.0)
+            thresholds.append(LabelThreshold(label, None, "scored only", "none"))
+            continue
         known = mask[:, column]
         values, positive = logits[known, column].astype(np.float64), truth[known, column] == 1
         missing = _missing_class(positive)

@@ -194,7 +194,7 @@ class Verdict:
         scores: label → calibrated probability.
         decision: ``block`` if any label is at or above its threshold, else ``allow``; ``review`` where a
             policy has a band for it.
-        flagged: label → at or above its threshold.
+        flagged: label → at or above its threshold; labels that only a teacher knows are scored and not listed.
         truncated: tokens were left unread.
         windows: how many windows were read.
     """

@@ -75,7 +75,7 @@ def adapt(
     train.check(config.train)
     data = read_and_prepare(config, progress)
     parts = data.prepared
-    base = model.load_base(config.base, config.label_set, config.seed)
+    base = model.load_base(config.base, config.outputs, config.seed)
     encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
     baseline = judge_base(base, encoder, data.judged, config, data.official, progress) if main else None
     network = model.attach(base.network, config.adapter, config.seed)
@@ -88,7 +88,7 @@ def adapt(
         return None
     folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
     network = model.merge(network)
-    scorer = TorchScorer(network, encoder, config.labels)
+    scorer = TorchScorer(network, encoder, config.outputs.names)
     scores = scorer.score(conversations(parts.validation), progress)
     decider = fit_decider(scores, parts.validation, config)
     validation = judge(scores, decider, parts.validation, config)

@@ -89,7 +89,7 @@ def _test_part(config: Config, progress: Progress) -> _Rows:
 
 
 def _all_rows(config: Config, progress: Progress) -> _Rows:
-    readings = sources.read_all(config.sources, config.seed)
+    readings = sources.read_all(config.sources, config.data_seed)
     examples = [example for reading in readings for example in reading.examples]
     test = [example for example in examples if example.split == "test"]
     target = config.label_set.target

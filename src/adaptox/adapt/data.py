@@ -38,13 +38,13 @@ def read_and_prepare(config: Config, progress: Progress = silent) -> Data:
     Raises:
         DataError: a source cannot be read, or no split can be made of it.
     """
-    readings = sources.read_all(config.sources, config.seed)
+    readings = sources.read_all(config.sources, config.data_seed)
     prepared = prepare.prepare(
         [example for reading in readings for example in reading.examples],
         config.prepare,
         config.text,
         config.label_set.target,
-        config.seed,
+        config.data_seed,
         progress,
     )
     published = config.prepare.split == "official"

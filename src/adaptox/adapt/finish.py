@@ -42,7 +42,7 @@ def finish(
     """
     manifest = bundles.Manifest(
         name=config.name,
-        labels=config.labels,
+        labels=config.outputs.names,
         base={"name": base.name, "revision": base.revision, "warm": dict(base.warm)},
         adapter=config.adapter.model_dump(mode="json"),
         text=encoder.text,

@@ -13,6 +13,7 @@ from adaptox import decide, model, train
 from adaptox.config import Config
 from adaptox.decide import Decider, LabelThreshold
 from adaptox.encode import Encoder
+from adaptox.errors import DataError
 from adaptox.evaluate import Evaluation, evaluate
 from adaptox.records import Conversation, Example, Progress, Scores, silent
 from adaptox.scorers import Moderator, TorchScorer
@@ -34,8 +35,9 @@ def fit_decider(scores: Scores, examples: Sequence[Example], config: Config) -> 
     Raises:
         DataError: the target label is of one class.
     """
-    known = train.targets(examples, config.label_set)
-    return decide.fit(scores.logits, known.truth, known.known, config.labels, config.threshold)
+    known = train.targets(examples, config.outputs, config.labels)
+    taught = set(config.outputs) - set(config.labels)
+    return decide.fit(scores.logits, known.truth, known.known, config.outputs, config.threshold, taught)
 
 
 def judge(
@@ -57,11 +59,13 @@ def judge(
         own_label: what the model calls the target label, if not by our name.
 
     Raises:
-        DataError: no example has a known target label.
+        DataError: no example has a known target label, or the model scores it without deciding.
     """
     target = config.label_set.target
     own = own_label or target
     threshold = decider.threshold(own)
+    if threshold.value is None:
+        raise DataError(f"{own!r} was learnt from a teacher's scores, so no threshold decides it: choose a label")
     logits = np.stack([scores.column(label) for label in decider.labels], axis=1)
     return evaluate(
         examples,
@@ -111,12 +115,13 @@ def judge_base(
         scores = moderator.scorer.score(conversations(examples), progress)
         return judge(scores, moderator.decider, examples, config, official, own_label)
     network: torch.nn.Module = base.network
-    scorer = TorchScorer(network.to(model.device()), encoder, config.labels)
+    scorer = TorchScorer(network.to(model.device()), encoder, config.outputs.names)
     scores = scorer.score(conversations(examples), progress)
     return judge(scores, _undecided(config), examples, config, official)
 
 
 def _undecided(config: Config) -> Decider:
     value = config.threshold.value
-    thresholds = tuple(LabelThreshold(label, value, f"{value:g}", "fixed") for label in config.labels)
-    return Decider(config.labels, (1.0,) * len(config.labels), thresholds)
+    outputs = config.outputs.names
+    thresholds = tuple(LabelThreshold(label, value, f"{value:g}", "fixed") for label in outputs)
+    return Decider(outputs, (1.0,) * len(outputs), thresholds)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from adaptox import bundle as bundles
 from adaptox.cli import console
-from adaptox.decide import Decider
+from adaptox.decide import Decider, LabelThreshold
 from adaptox.evaluate import Evaluation, Interval, SliceResult
 from adaptox.records import Conversation, Verdict
 from adaptox.report.phrases import DASH, bracket, count, duration, metric, number, with_interval
@@ -86,10 +86,7 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
     """Print what a bundle's manifest says."""
     decider = Decider.from_json(manifest.decider)
     trained_on = f"{manifest.data_sha256[:12]}… ({', '.join(manifest.licences) or 'licence unknown'})"
-    thresholds = [
-        (f"threshold {threshold.label}", f"{threshold.value:.3f} ({threshold.origin})")
-        for threshold in decider.thresholds
-    ]
+    thresholds = [(f"threshold {threshold.label}", _threshold(threshold)) for threshold in decider.thresholds]
     results = [
         (f"on {name}", f"{result['n']} rows, {result['positives']} positive; {_numbers(result)}")
         for name, result in manifest.metrics.get("slices", {}).items()
@@ -155,6 +152,10 @@ def demo(shown: Demo) -> None:
             for text, found in shown.sentences
         ],
     )
+
+
+def _threshold(threshold: LabelThreshold) -> str:
+    return threshold.origin if threshold.value is None else f"{threshold.value:.3f} ({threshold.origin})"
 
 
 def _cell(result: SliceResult, name: str, digits: int = 3) -> str:

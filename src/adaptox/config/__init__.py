@@ -3,24 +3,29 @@
 Every default of adaptox stands here and nowhere else. This room imports no torch.
 """
 
+from adaptox.config.data_sections import (
+    ColumnMap,
+    EncodeConfig,
+    Fraction,
+    PrepareConfig,
+    Reader,
+    Section,
+    SourceConfig,
+    TextConfig,
+)
 from adaptox.config.reading import load, override, parse, resolved_json
 from adaptox.config.sections import (
     LEARNING_RATES,
     AdapterConfig,
     AdapterKind,
     BaseConfig,
-    ColumnMap,
     Config,
-    EncodeConfig,
+    DistillConfig,
+    DistillKind,
     EvaluateConfig,
-    Fraction,
     LossConfig,
     LossKind,
-    PrepareConfig,
-    Reader,
-    Section,
-    SourceConfig,
-    TextConfig,
+    ScaleKind,
     ThresholdConfig,
     TrainConfig,
 )
@@ -32,6 +37,8 @@ __all__ = [
     "BaseConfig",
     "ColumnMap",
     "Config",
+    "DistillConfig",
+    "DistillKind",
     "EncodeConfig",
     "EvaluateConfig",
     "Fraction",
@@ -39,6 +46,7 @@ __all__ = [
     "LossKind",
     "PrepareConfig",
     "Reader",
+    "ScaleKind",
     "Section",
     "SourceConfig",
     "TextConfig",

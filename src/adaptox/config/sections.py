@@ -1,120 +1,24 @@
-"""The tables of the settings: every key, its type, its default and what it means."""
+"""The tables of the settings that say what is learnt, and how; and the whole of them, `Config`."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from adaptox.config.data_sections import EncodeConfig, Fraction, PrepareConfig, Section, SourceConfig, TextConfig
+from adaptox.errors import nearest
 from adaptox.labels import TOXICITY, LabelSet
 
-Reader = Literal[
-    "auto",
-    "toxic-chat",
-    "table",
-    "hub",
-    "davidson",
-    "wikipedia-context",
-    "wikipedia-comments",
-    "safenlp",
-    "embedded-comments",
-    "embedded-conversations",
-]
 AdapterKind = Literal["none", "lora", "dora", "rslora", "ia3"]
 LossKind = Literal["bce", "pos-weight", "focal", "asymmetric", "logit-adjusted"]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
+DistillKind = Literal["bce", "mse"]
+ScaleKind = Literal["raw", "logit", "quantile"]
 
 # Peak learning rates of the body. none and lora come from a trial on ToxicChat, the others are starting values. An
 # adapter starts as the identity and moves few weights, so its rate is more than ten times that of the whole model
 # (arXiv 2602.04998).
 LEARNING_RATES: dict[AdapterKind, float] = {"none": 7e-5, "lora": 1e-3, "dora": 1e-3, "rslora": 5e-4, "ia3": 5e-3}
-
-
-class Section(BaseModel):
-    """A table of the settings: frozen, every key known."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
-
-
-class ColumnMap(Section):
-    """Which columns of a table hold what."""
-
-    id: str | None = None
-    """Column of the row's id; the row number if absent."""
-    text: str | None = None
-    """Column of the text. One of text and messages is needed."""
-    messages: str | None = None
-    """Column of messages in OpenAI's chat form (a list, or JSON text)."""
-    labels: dict[str, str] = {}
-    """Our label name → column holding 0 or 1 (an empty cell is unknown)."""
-    teacher: dict[str, str] = {}
-    """Our label name → column holding a score in [0, 1] (an empty cell is unknown)."""
-    split: str | None = None
-    """Column holding train, validation or test."""
-
-
-class SourceConfig(Section):
-    """One data set to read."""
-
-    reader: Reader = "auto"
-    """Which reader; `auto` recognises ToxicChat's layout, the embedded data and plain tables."""
-    path: str = ""
-    """Hub id, folder or file, relative to the working folder; empty for the embedded data."""
-    subset: str = ""
-    """The hub data set's configuration, e.g. toxicchat0124."""
-    columns: ColumnMap = ColumnMap()
-    """Column mapping for plain tables and hub data sets."""
-    max_examples: int | None = Field(None, ge=1)
-    """Keep a random sample of this many rows, drawn with the run's seed."""
-
-
-class PrepareConfig(Section):
-    """Cleaning and splitting."""
-
-    min_chars: int = Field(2, ge=1)
-    """Rows whose rendered text is shorter are dropped."""
-    drop_repeats: bool = True
-    """Drop exact repeats (after normalisation); where their labels conflict, every copy. All are listed."""
-    language: Literal["en", "any"] = "en"
-    """Drop rows that are surely in another language than English, or keep all."""
-    split: Literal["official", "resplit"] = "resplit"
-    """Keep the published test split and carve validation from train, or pool all rows and split again."""
-    test_fraction: Fraction = 0.3
-    """Share of rows for test when splitting again (the study: 7:3)."""
-    validation_fraction: Fraction = 0.15
-    """Share of the remaining training rows that becomes validation."""
-    group: Literal["family", "none"] = "family"
-    """Keep prompt families whole, or split at random as the study did (near-copies then leak into test)."""
-    sample: Literal["all", "balanced"] = "all"
-    """Train on all rows, or on a balanced down-sample of the training part."""
-
-
-class TextConfig(Section):
-    """How a conversation becomes one text. Stored in the bundle, used everywhere."""
-
-    turns: Literal["all", "user", "last-user"] = "all"
-    """Which turns are read."""
-    normalise: bool = True
-    """Unicode NFKC, no invisible characters, single spaces."""
-
-
-class EncodeConfig(Section):
-    """How a text becomes tokens."""
-
-    max_tokens: int = Field(256, ge=8, le=8192)
-    """Longest window, special tokens included."""
-    overflow: Literal["windows", "truncate"] = "windows"
-    """Score longer texts window by window and keep the highest logit, or read the head only, as training does."""
-    stride: int = Field(64, ge=0)
-    """Tokens that neighbouring windows share."""
-
-    @model_validator(mode="after")
-    def _stride_fits(self) -> EncodeConfig:
-        if self.stride > self.max_tokens // 2:
-            raise ValueError(
-                f"stride must be at most half of max_tokens ({self.max_tokens // 2}), got {self.stride}"
-            )
-        return self
 
 
 class BaseConfig(Section):
@@ -164,6 +68,36 @@ class LossConfig(Section):
     """Focusing exponent of focal, and of asymmetric's negatives."""
     tau: float = Field(1.0, ge=0)
     """Strength of the logit adjustment."""
+
+
+class DistillConfig(Section):
+    """What a teacher's scores teach beside the labels (arXiv 1503.02531)."""
+
+    targets: tuple[str, ...] = ()
+    """Names of the teacher's scores to learn, such as OpenAI's categories; none trains on labels alone. A name that
+    is not among `labels` gets an output of its own."""
+    teacher: str = ""
+    """A bundle that scores every row; empty takes the scores that the data has. Rows without a score are masked."""
+    sigma: float = Field(0.8, ge=0, le=1)
+    """The loss is sigma · loss(labels) + (1 - sigma) · distillation(scores)."""
+    kind: DistillKind = "bce"
+    """bce is cross-entropy with the scores as soft targets; mse is the squared distance of logits."""
+    temperature: float = Field(1.0, gt=0)
+    """Softens both sides of bce; the loss is multiplied by its square."""
+    scale: ScaleKind = "raw"
+    """raw takes the scores as they are; logit moves and stretches their logits to mean 0 and deviation 1; quantile
+    takes their rank. Fitted on the training part, for each name."""
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    """Weight of each name in the distillation; 1 where left out."""
+
+    @model_validator(mode="after")
+    def _weights_have_targets(self) -> DistillConfig:
+        unknown = sorted(set(self.weights) - set(self.targets))
+        if unknown:
+            raise ValueError(
+                f"weights names {unknown[0]!r}, which is no target: {nearest(unknown[0], self.targets)}"
+            )
+        return self
 
 
 class TrainConfig(Section):
@@ -236,7 +170,7 @@ class Config(Section):
     name: str = "run"
     """Shown in reports; the default output folder is runs/NAME."""
     seed: int = Field(0, ge=0, lt=2**31)
-    """Seed of splitting, sampling, initialisation and order."""
+    """Seed of initialisation, order and dropout; and of splitting and sampling, unless prepare.seed is set."""
     labels: tuple[str, ...] = (TOXICITY,)
     """The model's labels; the first is the one that is thresholded and reported."""
     sources: Annotated[tuple[SourceConfig, ...], Field(min_length=1)] = (
@@ -249,6 +183,7 @@ class Config(Section):
     base: BaseConfig = BaseConfig()
     adapter: AdapterConfig = AdapterConfig()
     loss: LossConfig = LossConfig()
+    distill: DistillConfig = DistillConfig()
     train: TrainConfig
     threshold: ThresholdConfig = ThresholdConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
@@ -274,9 +209,20 @@ class Config(Section):
     @model_validator(mode="after")
     def _labels_differ(self) -> Config:
         LabelSet(self.labels)
+        LabelSet(self.distill.targets or self.labels)
         return self
 
     @property
     def label_set(self) -> LabelSet:
         """The labels as a value."""
         return LabelSet(self.labels)
+
+    @property
+    def data_seed(self) -> int:
+        """Seed of sampling, splitting and down-sampling."""
+        return self.seed if self.prepare.seed is None else self.prepare.seed
+
+    @property
+    def outputs(self) -> LabelSet:
+        """Names of the network's logits: the labels, then what only a teacher knows."""
+        return LabelSet(tuple(dict.fromkeys((*self.labels, *self.distill.targets))))

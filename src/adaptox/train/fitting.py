@@ -23,6 +23,7 @@ from adaptox.records import Example, Progress, silent
 from adaptox.train import checkpoints
 from adaptox.train.callbacks import Stopwatch, callbacks
 from adaptox.train.rows import Collator, Epochs, Rows, longest_first
+from adaptox.train.scale import fit_scales
 from adaptox.train.settings import make_optimizer, processes, to_training_arguments
 from adaptox.train.trainer import ModerationTrainer
 
@@ -77,7 +78,7 @@ def fit(
         encoder: tokenises the examples.
         train: learnt from.
         validation: chooses the checkpoint, and when to stop.
-        config: the run's settings; `train`, `loss`, `labels` and `seed` are read.
+        config: the run's settings; `train`, `loss`, `distill`, `labels` and `seed` are read.
         folder: holds the checkpoints, and nothing else; the caller removes it once the bundle is written.
         resume: go on from the newest whole checkpoint in `folder`, if there is one, and end as if there had been no
             interruption. Otherwise checkpoints that are there are removed.
@@ -86,30 +87,15 @@ def fit(
     Raises:
         ConfigError: bf16 is asked for where the processor has none, a logger that is not installed, or a run
             resumed with another number of processes.
+        DataError: a teacher's scores are asked for and no training row has any.
         CollapseError: the loss left all bounds.
         InterruptedRunError: Ctrl-C; what was finished is kept in `folder`.
         StorageError: the disk refused a checkpoint.
     """
-    rows = Rows(train, encoder, config.label_set)
-    arguments = to_training_arguments(config.train, config.seed, folder, len(rows))
     before = _head(network)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
-    loss = losses.build(config.loss, rows.prior.to(arguments.device))
-    per_step = config.train.batch_size * config.train.accumulation * processes()
-    with storage_errors(folder), quiet():
-        trainer = ModerationTrainer(
-            loss=loss,
-            model=network,
-            args=arguments,
-            data_collator=Collator(encoder),
-            train_dataset=Epochs(rows, per_step, config.train.buckets, config.seed),
-            eval_dataset=longest_first(Rows(validation, encoder, config.label_set)),
-            compute_metrics=_auprc,
-            optimizers=(make_optimizer(network, config.train), None),
-            callbacks=callbacks(config.train, rows.indifferent_loss(loss, arguments.device), folder, progress),
-        )
-    trainer.remove_callback(PrinterCallback)
+    trainer = _trainer(network, encoder, train, validation, config, folder, progress)
     state = _run(trainer, folder, resume)
     kept = (state.best_global_step if config.train.keep_best else None) or state.global_step
     checkpoints.restore(network, checkpoints.at(folder, kept))
@@ -119,14 +105,46 @@ def fit(
     return Fitted(
         history=tuple(state.log_history),
         wall_s=wall_s,
-        rows_per_s=(state.epoch or 0.0) * len(rows) / wall_s if wall_s else 0.0,
+        rows_per_s=(state.epoch or 0.0) * len(train) / wall_s if wall_s else 0.0,
         steps=state.global_step,
         best_step=kept,
         best_auprc=_auprc_at(kept, state),
-        precision="bf16" if arguments.bf16 else "fp32",
+        precision="bf16" if trainer.args.bf16 else "fp32",
         peak_memory_mb=_peak_memory_mb(),
         head_moved=bool((_head(network) - before).norm() > _MOVED * before.norm()),
     )
+
+
+def _trainer(
+    network: torch.nn.Module,
+    encoder: Encoder,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    config: Config,
+    folder: Path,
+    progress: Progress,
+) -> ModerationTrainer:
+    scales = fit_scales(train, config.distill)
+    rows, held = (Rows(part, encoder, config, scales) for part in (train, validation))
+    arguments = to_training_arguments(config.train, config.seed, folder, len(rows))
+    prior = rows.prior.to(arguments.device)
+    objective = losses.build_objective(config.loss, config.distill, prior, config.outputs.names)
+    indifferent = rows.indifferent_loss(objective, arguments.device)
+    per_step = config.train.batch_size * config.train.accumulation * processes()
+    with storage_errors(folder), quiet():
+        trainer = ModerationTrainer(
+            objective=objective,
+            model=network,
+            args=arguments,
+            data_collator=Collator(encoder),
+            train_dataset=Epochs(rows, per_step, config.train.buckets, config.seed),
+            eval_dataset=longest_first(held),
+            compute_metrics=_auprc,
+            optimizers=(make_optimizer(network, config.train), None),
+            callbacks=callbacks(config.train, indifferent, folder, progress),
+        )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _run(trainer: ModerationTrainer, folder: Path, resume: bool) -> TrainerState:
@@ -155,7 +173,7 @@ def _run(trainer: ModerationTrainer, folder: Path, resume: bool) -> TrainerState
 
 
 def _auprc(prediction: EvalPrediction) -> dict[str, float]:
-    truth, known = (np.asarray(array)[:, 0] for array in prediction.label_ids)
+    truth, known = (np.asarray(array)[:, 0] for array in prediction.label_ids[:2])
     scores = np.asarray(prediction.predictions)[:, 0]
     if not np.isfinite(scores).all():
         raise CollapseError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -11,10 +11,12 @@ import torch
 from torch.utils.data import Dataset, Subset
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
+from adaptox.config import Config
 from adaptox.encode import Encoder
 from adaptox.labels import LabelSet
-from adaptox.losses import Loss
+from adaptox.losses import Objective
 from adaptox.records import BoolArray, Example, FloatArray
+from adaptox.train.scale import Scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +24,43 @@ class Targets:
     """What is known of some examples.
 
     Attributes:
-        truth: (examples, labels), 0 or 1, and 0 where unknown.
-        known: (examples, labels), whether the label is known.
+        truth: (examples, outputs), a label of 0 or 1, or a teacher's score; 0 where unknown.
+        known: (examples, outputs), whether it is known.
     """
 
     truth: FloatArray
     known: BoolArray
 
 
-def targets(examples: Sequence[Example], labels: LabelSet) -> Targets:
-    """Lay the labels of examples out as arrays."""
-    truth = np.zeros((len(examples), len(labels)))
-    known = np.zeros((len(examples), len(labels)), dtype=np.bool_)
-    for row, example in enumerate(examples):
-        for column, name in enumerate(labels):
-            if name in example.labels:
-                truth[row, column] = example.labels[name]
-                known[row, column] = True
+def targets(examples: Sequence[Example], outputs: LabelSet, labels: Collection[str]) -> Targets:
+    """Lay the labels of examples out as arrays.
+
+    Args:
+        examples: the rows.
+        outputs: the columns.
+        labels: which of them are learnt from labels; the others are unknown throughout.
+    """
+    return _laid_out([example.labels for example in examples], outputs, labels)
+
+
+def _laid_out(found: Sequence[Mapping[str, float]], outputs: LabelSet, wanted: Collection[str]) -> Targets:
+    truth = np.zeros((len(found), len(outputs)))
+    known = np.zeros((len(found), len(outputs)), dtype=np.bool_)
+    for column, name in enumerate(outputs):
+        if name in wanted:
+            known[:, column] = [name in values for values in found]
+            truth[:, column] = [values.get(name, 0) for values in found]
     return Targets(truth, known)
 
 
 class Row(TypedDict):
-    """One example: its token ids, and (labels,) arrays of what is known of it."""
+    """One example: its token ids, and (outputs,) arrays of its labels and of a teacher's scores."""
 
     input_ids: tuple[int, ...]
     truth: FloatArray
     known: BoolArray
+    soft: FloatArray
+    soft_known: BoolArray
 
 
 class Rows(Dataset[Row]):
@@ -56,12 +69,20 @@ class Rows(Dataset[Row]):
     Args:
         examples: prepared examples.
         encoder: tokenises their first window.
-        labels: which labels are learnt.
+        config: which labels and scores are learnt.
+        scales: of the teacher's scores; name → scale, fitted on the training part.
     """
 
-    def __init__(self, examples: Sequence[Example], encoder: Encoder, labels: LabelSet) -> None:
+    def __init__(
+        self, examples: Sequence[Example], encoder: Encoder, config: Config, scales: Mapping[str, Scale]
+    ) -> None:
         self._tokens = encoder.heads([example.conversation for example in examples])
-        self._targets = targets(examples, labels)
+        self._hard = targets(examples, config.outputs, config.labels)
+        found = [example.teacher for example in examples]
+        self._soft = _laid_out(found, config.outputs, config.distill.targets)
+        for column, name in enumerate(config.outputs):
+            if name in scales:
+                self._soft.truth[:, column] = scales[name](self._soft.truth[:, column])
 
     def __len__(self) -> int:
         return len(self._tokens)
@@ -69,8 +90,10 @@ class Rows(Dataset[Row]):
     def __getitem__(self, index: int) -> Row:
         return Row(
             input_ids=self._tokens[index],
-            truth=self._targets.truth[index],
-            known=self._targets.known[index],
+            truth=self._hard.truth[index],
+            known=self._hard.known[index],
+            soft=self._soft.truth[index],
+            soft_known=self._soft.known[index],
         )
 
     @property
@@ -80,15 +103,15 @@ class Rows(Dataset[Row]):
 
     @property
     def prior(self) -> torch.Tensor:
-        """Share of positives among the known labels, shape (labels,)."""
-        known = self._targets.known.sum(axis=0).clip(min=1)
-        return torch.from_numpy(self._targets.truth.sum(axis=0) / known).float()
+        """Share of positives among the known labels, shape (outputs,)."""
+        known = self._hard.known.sum(axis=0).clip(min=1)
+        return torch.from_numpy(self._hard.truth.sum(axis=0) / known).float()
 
-    def indifferent_loss(self, loss: Loss, device: torch.device) -> float:
+    def indifferent_loss(self, objective: Objective, device: torch.device) -> float:
         """Compute the loss of a model that gives every row the logit 0."""
-        truth = torch.from_numpy(self._targets.truth).float().to(device)
-        known = torch.from_numpy(self._targets.known).to(device)
-        return float(loss(torch.zeros_like(truth), truth, known))
+        truth, soft = (torch.from_numpy(side.truth).float().to(device) for side in (self._hard, self._soft))
+        known, soft_known = (torch.from_numpy(side.known).to(device) for side in (self._hard, self._soft))
+        return float(objective(torch.zeros_like(truth), truth, known, soft, soft_known))
 
 
 class Epochs(Dataset[Row]):
@@ -154,11 +177,13 @@ class Collator:
         self._encoder = encoder
 
     def __call__(self, rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-        """Give input_ids and attention_mask (batch, tokens), truth and known (batch, labels)."""
+        """Give input_ids and attention_mask (batch, tokens), and the targets, each (batch, outputs)."""
         padded = self._encoder.pad([row["input_ids"] for row in rows])
         return {
             "input_ids": torch.from_numpy(padded.input_ids),
             "attention_mask": torch.from_numpy(padded.attention_mask),
             "truth": torch.from_numpy(np.stack([row["truth"] for row in rows])).float(),
             "known": torch.from_numpy(np.stack([row["known"] for row in rows])),
+            "soft": torch.from_numpy(np.stack([row["soft"] for row in rows])).float(),
+            "soft_known": torch.from_numpy(np.stack([row["soft_known"] for row in rows])),
         }

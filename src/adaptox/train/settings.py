@@ -14,6 +14,7 @@ from adaptox import model
 from adaptox.config import TrainConfig
 from adaptox.errors import ConfigError
 from adaptox.train.precision import bf16_pays, has_bf16
+from adaptox.train.trainer import TARGETS
 
 
 def check(config: TrainConfig) -> None:
@@ -72,7 +73,7 @@ def to_training_arguments(config: TrainConfig, seed: int, folder: Path, rows: in
         restore_callback_states_from_checkpoint=True,
         metric_for_best_model="auprc",
         greater_is_better=True,
-        label_names=["truth", "known"],
+        label_names=list(TARGETS),
         remove_unused_columns=False,
         disable_tqdm=True,
         report_to="mlflow" if config.log_to == "mlflow" else "none",
