@@ -34,7 +34,8 @@ from adaptox.evaluate import METRICS
 from adaptox.text import render
 
 UNFINISHED = {"config.json", "manifest.json", "dropped.jsonl", "history.json", "checkpoints"}
-FINISHED = UNFINISHED - {"checkpoints"} | {"metrics.json", "report.html", "report.md", "figures", "bundle"}
+RESULTS = {"metrics.json", "scores.parquet", "report.html", "report.md", "figures", "bundle"}
+FINISHED = UNFINISHED - {"checkpoints"} | RESULTS
 
 
 @dataclass(frozen=True)

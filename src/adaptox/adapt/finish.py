@@ -15,6 +15,7 @@ from adaptox.adapt.story import metrics_json
 from adaptox.config import Config
 from adaptox.decide import Decider
 from adaptox.encode import Encoder
+from adaptox.evaluate import rows_to_parquet
 
 
 def finish(
@@ -59,6 +60,9 @@ def finish(
         (temporary / "README.md").write_text(report.model_card(story), encoding="utf-8")
     story = _with_weights(story, bundles.sha256(folder.bundle / bundles.WEIGHTS))
     report.write(story, folder.path)
+    folder.write(
+        folders.SCORES, rows_to_parquet({"test": story.evaluation.rows, "validation": story.validation.rows})
+    )
     folder.write(folders.METRICS, metrics_json(story))
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
 

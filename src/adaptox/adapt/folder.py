@@ -5,7 +5,8 @@ config.json       resolved settings            figures/      PNG and SVG
 manifest.json     the data                     report.html   one file to read
 dropped.jsonl     rows that cleaning removed   report.md
 history.json      the training's log           bundle/       what predict and load read
-metrics.json      the result, written last     checkpoints/  only while the run is unfinished
+scores.parquet    every row's score            checkpoints/  only while the run is unfinished
+metrics.json      the result, written last
 ```
 """
 
@@ -29,6 +30,7 @@ CONFIG = "config.json"
 DATA = "manifest.json"
 HISTORY = "history.json"
 METRICS = "metrics.json"
+SCORES = "scores.parquet"
 BUNDLE = "bundle"
 CHECKPOINTS = "checkpoints"
 
@@ -57,16 +59,21 @@ class RunFolder:
         return self.path / CHECKPOINTS
 
     def write(self, name: str, content: object) -> None:
-        """Write a file as a whole or not at all: a string as it is, anything else as JSON.
+        """Write a file as a whole or not at all: a string or bytes as they are, anything else as JSON.
 
         Raises:
             StorageError: the disk refused.
         """
-        text = content if isinstance(content, str) else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        text = (
+            content
+            if isinstance(content, str | bytes)
+            else json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        )
+        data = text.encode() if isinstance(text, str) else text
         target, temporary = self.path / name, self.path / f".{name}{_PART}"
         with storage_errors(target):
             try:
-                temporary.write_text(text, encoding="utf-8")
+                temporary.write_bytes(data)
                 os.replace(temporary, target)
             finally:
                 temporary.unlink(missing_ok=True)

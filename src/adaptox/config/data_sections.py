@@ -15,6 +15,7 @@ Reader = Literal[
     "wikipedia-context",
     "wikipedia-comments",
     "safenlp",
+    "openai-moderation",
     "embedded-comments",
     "embedded-conversations",
 ]

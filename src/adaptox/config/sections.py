@@ -103,7 +103,7 @@ class DistillConfig(Section):
 class TrainConfig(Section):
     """How it is minimised."""
 
-    epochs: float = Field(5, gt=0)
+    epochs: float = Field(3, gt=0)
     """Passes over the training part."""
     learning_rate: float = Field(gt=0)
     """Peak rate of the body or the adapter; left out, it follows adapter.kind."""

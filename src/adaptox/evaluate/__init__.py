@@ -1,13 +1,15 @@
 """Scores + truth → Evaluation: metrics, slices, intervals clustered by prompt family, paired tests.
 
-`evaluate` measures, `compare`, `mcnemar` and `holm` judge two or more results, `precision_recall` and
-`reliability` give the figures their points, `to_json` writes ``metrics.json``.
+`evaluate` measures, `bootstrap` and `measure` do so for rows that were kept; `compare`, `mcnemar` and `holm` judge
+two or more results; `precision_recall` and `reliability` give the figures their points, `to_json` writes
+``metrics.json``, `rows_to_parquet` every row's score.
 """
 
 from __future__ import annotations
 
 from adaptox.evaluate.curves import precision_recall, reliability
-from adaptox.evaluate.measure import evaluate
+from adaptox.evaluate.kept import rows_from_parquet, rows_to_parquet
+from adaptox.evaluate.measure import bootstrap, evaluate, measure
 from adaptox.evaluate.paired import compare, holm, mcnemar
 from adaptox.evaluate.provenance import commit, hardware
 from adaptox.evaluate.values import (
@@ -37,13 +39,17 @@ __all__ = [
     "Reliability",
     "ScoredRows",
     "SliceResult",
+    "bootstrap",
     "commit",
     "compare",
     "evaluate",
     "hardware",
     "holm",
     "mcnemar",
+    "measure",
     "precision_recall",
     "reliability",
+    "rows_from_parquet",
+    "rows_to_parquet",
     "to_json",
 ]

@@ -11,7 +11,7 @@ from adaptox.errors import CollapseError, DataError
 from adaptox.evaluate.metrics import point_metrics
 from adaptox.evaluate.resample import draw_weights, interval
 from adaptox.evaluate.slices import DESCRIPTIONS, find_slices
-from adaptox.evaluate.values import METRICS, Evaluation, ScoredRows, SliceResult
+from adaptox.evaluate.values import METRICS, Draws, Evaluation, ScoredRows, SliceResult
 from adaptox.evaluate.weighted import member_order, sort_rows, weighted_metrics
 from adaptox.records import Example, FloatArray
 
@@ -65,9 +65,25 @@ def evaluate(
         groups=tuple(example.group or example.id for example in kept),
         slices=find_slices(kept, label, official),
     )
+    return measure(rows, label, threshold, origin, config, bootstrap(rows, threshold, config.resamples, seed))
+
+
+def measure(
+    rows: ScoredRows, label: str, threshold: float, origin: str, config: EvaluateConfig, draws: Draws
+) -> Evaluation:
+    """Measure rows that are scored already.
+
+    Args:
+        rows: with their slices.
+        label: which label they were scored for.
+        threshold: rows at or above it are called positive.
+        origin: where the threshold came from.
+        config: resamples and confidence.
+        draws: of these rows at this threshold, from `bootstrap`.
+    """
     return Evaluation(
         label=label,
-        slices=_measure(rows, threshold, config, seed),
+        slices={name: _summarise(name, rows, threshold, drawn, config.confidence) for name, drawn in draws.items()},
         threshold=threshold,
         origin=origin,
         confidence=config.confidence,
@@ -76,21 +92,31 @@ def evaluate(
     )
 
 
-def _measure(rows: ScoredRows, threshold: float, config: EvaluateConfig, seed: int) -> dict[str, SliceResult]:
-    """Measure all slices on the same draws of families."""
+def bootstrap(rows: ScoredRows, threshold: float, resamples: int, seed: int) -> Draws:
+    """Measure all slices on the same draws of families.
+
+    Rows of the same families and seed are drawn alike, so the draws of two models on the same rows can be
+    subtracted.
+
+    Args:
+        rows: n scored rows.
+        threshold: rows at or above it are called positive.
+        resamples: how many draws.
+        seed: of the draws.
+
+    Returns:
+        Slice name → (metrics, resamples), in the order of `METRICS`; NaN where a draw leaves a metric undefined.
+    """
     ready = {
         name: sort_rows(rows.probs[member], rows.truth[member], threshold) for name, member in rows.slices.items()
     }
     positions = {name: member_order(ready[name], member) for name, member in rows.slices.items()}
     draws: dict[str, list[FloatArray]] = {name: [] for name in ready}
-    for weights in draw_weights(rows.groups, config.resamples, seed):
+    for weights in draw_weights(rows.groups, resamples, seed):
         for name, chunks in draws.items():
             measured = weighted_metrics(ready[name], weights[:, positions[name]])
             chunks.append(np.stack([measured[metric] for metric in METRICS]))
-    return {
-        name: _summarise(name, rows, threshold, np.concatenate(chunks, axis=1), config.confidence)
-        for name, chunks in draws.items()
-    }
+    return {name: np.concatenate(chunks, axis=1) for name, chunks in draws.items()}
 
 
 def _summarise(name: str, rows: ScoredRows, threshold: float, draws: FloatArray, confidence: float) -> SliceResult:

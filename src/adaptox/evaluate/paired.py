@@ -58,10 +58,19 @@ def compare(
         for weights in draw_weights(a.rows.groups, resamples, seed)
     ]
     value = a.slices[name].metrics[metric].value - b.slices[name].metrics[metric].value
-    return _judge(metric, name, value, np.concatenate(draws), a.confidence)
+    return judge(metric, name, value, np.concatenate(draws), a.confidence)
 
 
-def _judge(metric: str, slice_name: str, value: float, draws: FloatArray, confidence: float) -> Comparison:
+def judge(metric: str, slice_name: str, value: float, draws: FloatArray, confidence: float) -> Comparison:
+    """Judge a difference by its bootstrap.
+
+    Args:
+        metric: see `METRICS`.
+        slice_name: on which slice.
+        value: the difference, first minus second.
+        draws: (resamples,) differences on the same draws; NaN where one is undefined.
+        confidence: coverage of the interval.
+    """
     difference = interval(value, draws, confidence)
     known = draws[np.isfinite(draws)]
     # One is added to both counts: the data as they came are a draw, too, and no p-value is 0.

@@ -14,6 +14,8 @@ DESCRIPTIONS = {
     "H": "rows annotated by a person",
     "T": "rows without a near-copy in the official train split",
     "all": "all rows",
+    "small": "a balanced sample: every positive row, and as many negative ones",
+    "human": "rows annotated by a person",
     "twin-free": "rows without a near-copy in the train split",
     "jailbreak": "rows that try to talk the model out of its rules",
     "non-jailbreak": "rows that do not try to talk the model out of its rules",
@@ -36,8 +38,11 @@ def find_slices(examples: Sequence[Example], label: str, official: bool) -> dict
     slices = {"F" if official else "all": np.ones(len(examples), dtype=np.bool_)}
     if official:
         slices |= {"H": human, "T": ~twin}
-    elif twin.any():
-        slices["twin-free"] = ~twin
+    else:
+        if twin.any():
+            slices["twin-free"] = ~twin
+        if human.any() and not human.all():
+            slices["human"] = human
     if label != JAILBREAKING:
         known = [example.labels.get(JAILBREAKING) for example in examples]
         slices["jailbreak"] = np.array([value == 1 for value in known], dtype=np.bool_)

@@ -12,6 +12,9 @@ from adaptox.records import BoolArray, FloatArray, IntArray
 METRICS = ("auprc", "f1", "precision", "recall", "accuracy", "auroc", "recall_at_fpr_01", "brier", "ece")
 BETTER_WHEN_LOWER = ("brier", "ece")
 
+# Slice name → (metrics, resamples): every metric of every bootstrap resample.
+Draws = Mapping[str, FloatArray]
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

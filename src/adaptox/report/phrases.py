@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from adaptox.evaluate.values import Evaluation, Interval, SliceResult
 from adaptox.labels import JAILBREAKING, TOXICITY
@@ -29,6 +29,7 @@ SLICE_REASONS: Mapping[str, str] = {
     "F": "the rows that published systems are compared on",
     "H": "only what people labelled; automatic screening took the other rows for harmless",
     "T": "without rows that nearly repeat a training row: nothing here can be recalled from memory",
+    "human": "only what people labelled; automatic screening took the other rows for harmless",
     "jailbreak": "attempts to talk a chatbot out of its rules",
     "non-jailbreak": "everything but jailbreak attempts",
 }
@@ -83,6 +84,52 @@ def parameters(value: int) -> str:
             scaled = value / size
             return f"{scaled:.0f}{_GAP}{unit}" if scaled >= 100 else f"{scaled:.1f}{_GAP}{unit}"
     return str(value)
+
+
+def speed(rows_per_s: float) -> str:
+    """Write a speed: ``51.3 rows/s``."""
+    return f"{rows_per_s:,.1f} rows/s" if math.isfinite(rows_per_s) else DASH
+
+
+def megabytes(value: float | None) -> str:
+    """Write an amount of memory: ``2,712 MB``; a dash where it was not measured."""
+    return f"{value:,.0f} MB" if value is not None and math.isfinite(value) else DASH
+
+
+def share(value: float) -> str:
+    """Write a share of anything, small ones too, as ``14 %`` or ``0.31 %``; a dash where it is not defined."""
+    if not math.isfinite(value):
+        return DASH
+    text = f"{100 * value:.0f}" if abs(value) >= 0.1 or value == 0 else f"{100 * value:.2g}"
+    return f"{text}{_GAP}%"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Write a difference with its sign: ``+.012``."""
+    text = number(value, digits)
+    return f"+{text}" if math.isfinite(value) and round(value, digits) > 0 else text
+
+
+def signed_bracket(interval: Interval, digits: int = 3) -> str:
+    """Write the ends of a difference's interval: ``[-.003 to +.027]``; empty where they are not defined."""
+    if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
+        return ""
+    return f"[{signed(interval.low, digits)} to {signed(interval.high, digits)}]"
+
+
+def spread(value: float, digits: int = 3) -> str:
+    """Write a standard deviation: ``± .004``; empty where it is not defined."""
+    return f"±{_GAP}{number(value, digits)}" if math.isfinite(value) else ""
+
+
+def p_value(value: float) -> str:
+    """Write a p-value: ``.034``, ``< .001``."""
+    return f"<{_GAP}.001" if value < 0.001 else number(value)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names for a sentence: ``A``, ``A and B``, ``A, B and C``."""
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def duration(seconds: float) -> str:
