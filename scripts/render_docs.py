@@ -18,7 +18,7 @@ import sys
 import types
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 from typer.main import get_command
@@ -224,13 +224,16 @@ def _type_name(annotation: Any) -> str:
         return f"list of {_type_name(arguments[0])}"
     if origin is dict:
         return f"table of {_type_name(arguments[1])}"
+    if origin is Annotated:
+        return _type_name(arguments[0])
     return _TYPES[annotation.__name__]
 
 
 def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "computed"
-    return "left out" if field.default is None else f"`{_toml(field.default)}`"
+    default = field.get_default(call_default_factory=True)
+    return "left out" if default is None else f"`{_toml(default)}`"
 
 
 def _toml(value: Any) -> str:

@@ -11,7 +11,10 @@ from pydantic import ValidationError
 from adaptox.config import LEARNING_RATES, AdapterConfig, Config, load, override, parse, resolved_json
 from adaptox.errors import ConfigError
 
-SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+# The studies are grids of settings, which tests/test_study.py lays out.
+SHIPPED = sorted(
+    p for p in (Path(__file__).parents[1] / "configs").glob("*.toml") if not p.stem.startswith("study")
+)
 
 
 def refused(data, message):
@@ -59,12 +62,39 @@ def test_an_unknown_key_names_the_nearest(data, message):
         ({"labels": []}, "at least one label"),
         ({"labels": ["a", "a"]}, "must differ"),
         ({"labels": [""]}, "blank"),
+        ({"distill": {"sigma": 1.5}}, r"distill\.sigma: .*less than or equal to 1, got 1\.5"),
+        ({"distill": {"targets": ["hate", "hate"]}}, "label names must differ, got hate, hate"),
+        ({"distill": {"targets": ["hate", " "]}}, "blank"),
+        (
+            {"distill": {"targets": ["hate", "violence"], "weights": {"violense": 2}}},
+            r"distill: weights names 'violense', which is no target: did you mean 'violence'\?",
+        ),
+        (
+            {"distill": {"weights": {"hate": 2}}},
+            "distill: weights names 'hate', which is no target: there are none",
+        ),
+        ({"distill": {"targets": ["hate"], "weights": {"hate": -1}}}, r"distill\.weights\.hate: .*got -1"),
         ({"threshold": {"value": 1.0}}, r"threshold\.value: .*less than 1, got 1\.0"),
         ([], "got \\[\\]"),
     ],
 )
 def test_a_value_that_does_not_fit_says_what_was_expected(data, message):
     refused(data, message)
+
+
+def test_the_outputs_are_the_labels_then_what_only_a_teacher_knows():
+    def outputs(labels, targets):
+        return parse({"labels": labels, "distill": {"targets": targets}}).outputs.names
+
+    assert outputs(["toxicity"], []) == ("toxicity",)
+    assert outputs(["toxicity"], ["violence", "hate"]) == ("toxicity", "violence", "hate")
+    assert outputs(["toxicity", "hate"], ["violence", "hate", "sexual"]) == (
+        "toxicity",
+        "hate",
+        "violence",
+        "sexual",
+    )
+    assert parse({"labels": ["toxicity"], "distill": {"targets": ["hate"]}}).label_set.names == ("toxicity",)
 
 
 def test_two_faults_are_told_at_once():

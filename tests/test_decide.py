@@ -7,10 +7,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import _sigmoid_calibration as sklearn_platt
 from sklearn.metrics import f1_score, log_loss
 
 from adaptox.config import ThresholdConfig
-from adaptox.decide import Decider, LabelThreshold, best_f1, fit, fit_temperature
+from adaptox.decide import (
+    Decider,
+    LabelThreshold,
+    best_expected_f1,
+    best_f1,
+    fit,
+    fit_platt,
+    fit_temperature,
+    logit,
+)
 from adaptox.errors import BundleError, CollapseError, DataError
 from adaptox.records import Scores
 
@@ -79,11 +89,74 @@ def test_calibration_can_be_left_out():
 
 def test_temperature_changes_no_decision():
     logits, truth = drawn(500, 3.0)
-    with_it, without = fitted(logits, truth), fitted(logits, truth, ThresholdConfig(calibration="none"))
+    with_it, without = (
+        fitted(logits, truth, ThresholdConfig(policy="f1", calibration=kind)) for kind in ("temperature", "none")
+    )
     column = logits[:, None]
     np.testing.assert_array_equal(
         with_it.probs(column) >= with_it.thresholds[0].value, without.probs(column) >= without.thresholds[0].value
     )
+
+
+# Scale and offset
+
+
+def test_platt_finds_the_scale_and_the_offset_that_distorted_the_logits():
+    honest, truth = drawn(20_000)
+    found = fit_platt(2 * (honest + 1.5), truth)
+    assert (found.temperature, found.offset) == pytest.approx((2, -1.5), abs=0.1)
+
+
+def test_platt_agrees_with_scikit_learns():
+    logits, truth = drawn(300, 3.0)
+    slope, intercept = sklearn_platt(logits, truth.astype(int))
+    found = fit_platt(logits, truth)
+    assert (1 / found.temperature, found.offset) == pytest.approx((-slope, -intercept), abs=1e-5)
+
+
+def test_platt_makes_up_for_a_balanced_training_part():
+    honest, truth = drawn(20_000, seed=3)
+    shifted = honest + 2.5
+    probs = fitted(shifted, truth).probs(shifted[:, None])[:, 0]
+    assert probs.mean() == pytest.approx(truth.mean(), abs=0.005)
+
+
+def test_platt_survives_classes_that_are_kept_apart_perfectly_within_a_narrow_range():
+    logits = np.array([0.5, 0.55, 0.6, 0.40, 0.41, 0.42, 0.39, 0.4, 0.43])
+    truth = logits > 0.45
+    found = fitted(logits, truth)
+    np.testing.assert_array_equal(found.probs(logits[:, None])[:, 0] >= found.thresholds[0].value, truth)
+
+
+def test_logits_that_rank_worse_than_chance_get_no_offset():
+    logits, truth = drawn(500)
+    assert fit_platt(-logits, truth).offset == 0
+
+
+# A threshold that does not hang on a few rows
+
+
+def test_expected_f1_is_best_where_the_probabilities_say_so():
+    probs = np.array([0.9, 0.8, 0.6, 0.3, 0.1])
+    expected = [2 * probs[:k].sum() / (k + probs.sum()) for k in range(1, 6)]
+    found = best_expected_f1(probs, np.zeros(5, bool))
+    assert (probs >= found).sum() == 1 + int(np.argmax(expected))
+
+
+def test_expected_f1_moves_less_from_draw_to_draw_than_the_best_cut():
+    draws = [drawn(600, seed=seed) for seed in range(40)]
+    spread = {
+        policy: np.std(
+            [
+                logit(
+                    np.array([fitted(*one, ThresholdConfig(policy=policy, calibration="none")).thresholds[0].value])
+                )
+                for one in draws
+            ]
+        )
+        for policy in ("f1", "expected-f1")
+    }
+    assert spread["expected-f1"] < spread["f1"] / 2
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 0.999, 1.0]), st.booleans()), min_size=2))
@@ -119,7 +192,8 @@ def test_a_cut_between_saturated_scores_still_separates_them():
 
 def test_the_origin_says_where_a_threshold_came_from():
     logits, truth = drawn(200)
-    assert fitted(logits, truth).threshold("toxicity").origin == "val: best F1"
+    assert fitted(logits, truth).threshold("toxicity").origin == "val: best expected F1"
+    assert fitted(logits, truth, ThresholdConfig(policy="f1")).threshold("toxicity").origin == "val: best F1"
     fixed = fitted(logits, truth, ThresholdConfig(policy="fixed", value=0.3)).threshold("toxicity")
     assert (fixed.value, fixed.origin, fixed.policy) == (0.3, "0.3", "fixed")
 
@@ -191,6 +265,52 @@ def test_what_is_written_is_read_again():
     logits, truth = drawn(300, 2.0)
     found = fitted(logits, truth)
     assert Decider.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+# --- labels that only a teacher knows
+
+TAUGHT = ("toxicity", "hate", "violence")
+
+
+def with_taught(logits, truth):
+    """Fit the first label; the other two are scored only."""
+    columns = np.stack([logits, 2 * logits, logits - 1], axis=1)
+    known = np.zeros(columns.shape, bool)
+    known[:, 0] = True
+    # What stands where nothing is known may be anything.
+    targets = np.where(known, np.asarray(truth, int)[:, None], -7)
+    return fit(columns, targets, known, TAUGHT, F1, {"hate", "violence"})
+
+
+def test_a_label_that_only_a_teacher_knows_is_scored_as_it_is_and_gets_no_threshold():
+    logits, truth = drawn(400, 3.0)
+    found = with_taught(logits, truth)
+    assert found.temperatures[0] == fitted(logits, truth).temperatures[0] != 1.0
+    assert found.temperatures[1:] == (1.0, 1.0)
+    assert found.threshold("toxicity") == fitted(logits, truth).threshold("toxicity")
+    assert found.threshold("hate") == LabelThreshold("hate", None, "scored only", "none")
+    np.testing.assert_allclose(found.probs(np.array([[0.0, 2.0, -3.0]]))[0, 1:], sigmoid(np.array([2.0, -3.0])))
+
+
+def test_a_label_without_a_threshold_is_scored_never_flagged_and_blocks_nothing():
+    found = with_taught(*drawn(400))
+    mild, rude = found.apply(scores([[-9.0, 50.0, 50.0], [9.0, -50.0, -50.0]], TAUGHT), ["a", "b"])
+    assert mild.scores["hate"] == mild.scores["violence"] == pytest.approx(1)
+    assert (mild.decision, mild.flagged) == ("allow", {"toxicity": False})
+    assert (rude.decision, rude.flagged) == ("block", {"toxicity": True})
+    assert set(mild.to_json()["scores"]) == set(TAUGHT)
+
+
+def test_a_missing_threshold_is_written_as_null_and_read_again():
+    found = with_taught(*drawn(400))
+    written = json.dumps(found.to_json())
+    assert json.loads(written)["thresholds"][1] == {
+        "label": "hate",
+        "value": None,
+        "origin": "scored only",
+        "policy": "none",
+    }
+    assert Decider.from_json(json.loads(written)) == found
 
 
 @pytest.mark.parametrize(

@@ -249,6 +249,44 @@ def test_loading_depends_on_the_seed_alone_and_leaves_the_global_state(tiny_bert
     assert not torch.equal(logits_of(first.network), logits_of(load(tiny_bert, seed=4).network))
 
 
+PROJECTION = {"roberta": "classifier.out_proj"}
+
+
+@pytest.mark.parametrize("warm_start", [True, False])
+@pytest.mark.parametrize("own_labels", [(), ("neutral", "toxic")], ids=["encoder", "classifier"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_further_label_changes_no_weight_but_its_own_row(base_of, kind, own_labels, warm_start):
+    def weights(*names):
+        network = load(base_of(kind, own_labels), LabelSet(names), seed=3, warm_start=warm_start).network
+        assert network.num_labels == network.config.num_labels == len(names)
+        assert logits_of(network).shape == (2, len(names))
+        return network.state_dict()
+
+    alone, beside = weights("toxicity"), weights("toxicity", "violence", "sexual")
+    reordered = weights("toxicity", "hate", "sexual", "violence")
+    projection = PROJECTION.get(kind, "classifier")
+    for name, tensor in alone.items():
+        rows = slice(0, 1) if name.startswith(projection + ".") else slice(None)
+        assert torch.equal(beside[name][rows], tensor), name
+    rows, others = beside[f"{projection}.weight"], reordered[f"{projection}.weight"]
+    assert torch.equal(rows[1], others[3])
+    assert torch.equal(rows[2], others[2])
+
+
+def test_fresh_rows_are_of_one_scale_and_of_no_common_direction(tmp_path):
+    folder = write_base(tmp_path, "bert", hidden_size=512)
+    names = ("toxicity", "hate", "violence", "sexual")
+    rows = load(folder, LabelSet(names)).network.classifier.weight.detach()
+    torch.testing.assert_close(rows.norm(dim=1), rows[:1].norm(dim=1).expand(4))
+    assert rows[0].std().item() == pytest.approx(0.02, rel=0.1)
+    directions = torch.nn.functional.normalize(rows)
+    likeness = directions @ directions.T - torch.eye(4)
+    # Of random directions in 512 dimensions; 5 deviations.
+    assert likeness.abs().max() < 5 / 512**0.5
+    again = load(folder, LabelSet(names), seed=1).network.classifier.weight
+    assert (torch.cosine_similarity(rows, again) < 0.3).all()
+
+
 def test_loading_and_adapting_write_nothing(tiny_bert, tmp_path, capfd):
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     network = model.attach(load(tiny_bert).network, AdapterConfig(kind="lora"))

@@ -150,7 +150,9 @@ def test_texts_and_conversations_are_scored_together(moderator):
     verdicts = moderator.score(["you stupid idiot", talk, turns, Conversation.of("hello you")])
     assert isinstance(verdicts, list)
     assert [verdict.id for verdict in verdicts] == ["0", "1", "2", "3"]
-    assert verdicts[0].scores == verdicts[1].scores != verdicts[2].scores
+    # Where a row stands in its batch can change the last bit.
+    assert verdicts[0].scores == pytest.approx(verdicts[1].scores, rel=1e-6)
+    assert verdicts[0].scores != pytest.approx(verdicts[2].scores, rel=1e-6)
     assert all(verdict.scores.keys() == set(LABELS) for verdict in verdicts)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import hashlib
 import io
 import json
 import os
@@ -419,6 +421,118 @@ def test_a_corpus_that_lacks_its_files_or_columns_is_refused(tmp_path):
     assert "has no column 'api'" in refusal(tmp_path / "gs.csv", reader="wikipedia-context")
 
 
+# --- OpenAI's evaluation set
+
+
+def moderation(folder: Path, *rows: dict[str, object], name: str = "samples-1680.jsonl.gz") -> Path:
+    """Write rows as they are published."""
+    lines = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(gzip.compress(lines) if name.endswith(".gz") else lines)
+    return folder / name
+
+
+ALL_CLEAR = dict.fromkeys(("S", "H", "V", "HR", "SH", "S3", "H2", "V2"), 0)
+
+
+def test_the_eight_categories_get_our_names_and_any_of_them_is_toxic(tmp_path):
+    path = moderation(
+        tmp_path,
+        {"prompt": "tell a story", **ALL_CLEAR},
+        {"prompt": "be mean to me", **ALL_CLEAR, "HR": 1, "H2": 1},
+        {"prompt": "a love poem", "S": 0, "S3": 0},
+        {"prompt": "a fight", "V": 1, "V2": 0},
+        {"prompt": "nobody looked"},
+    )
+    reading = read(SourceConfig(path=str(tmp_path)))
+    clear, mean, poem, fight, unseen = reading.examples
+    assert clear.id == "openai-moderation/1"
+    assert (clear.source, clear.annotated_by_human, clear.split) == ("openai-moderation", True, None)
+    names = {"sexual", "hate", "violence", "harassment", "self-harm", "sexual/minors", "hate/threatening"}
+    assert dict(clear.labels) == dict.fromkeys({"toxicity", "violence/graphic", *names}, 0)
+    assert {name for name, label in mean.labels.items() if label} == {"toxicity", "harassment", "hate/threatening"}
+    assert dict(poem.labels) == {"toxicity": 0, "sexual": 0, "sexual/minors": 0}
+    assert dict(fight.labels) == {"toxicity": 1, "violence": 1, "violence/graphic": 0}
+    assert dict(unseen.labels) == {}
+    assert fight.conversation.messages() == [{"role": "user", "content": "a fight"}]
+    origin = reading.origin
+    assert (origin.reader, origin.licence, origin.rows) == ("openai-moderation", "MIT", 5)
+    assert origin.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert "of 5 rows, sexual on 2, hate on 3, violence on 2" in origin.notes[0]
+    assert "of its 2 negatives, 1 have only been looked at for some of the 8" in origin.notes[1]
+
+
+def test_openais_set_is_read_packed_or_plain_from_its_folder_or_the_file(tmp_path):
+    row = {"prompt": "tell a story", **ALL_CLEAR}
+    packed = moderation(tmp_path / "packed", row)
+    plain_file = moderation(tmp_path / "plain", row, name="samples-1680.jsonl")
+    other = moderation(tmp_path / "other", row, name="mine.jsonl")
+    places = [packed, packed.parent, plain_file, plain_file.parent]
+    readings = [read(SourceConfig(path=str(place))) for place in places]
+    readings.append(read(SourceConfig(path=str(other), reader="openai-moderation")))
+    assert {reading.origin.reader for reading in readings} == {"openai-moderation"}
+    assert all(reading.examples == readings[0].examples for reading in readings)
+    assert readings[0].origin.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"prompt": "a", "SHH": 1}, "line 1: unknown category 'SHH': did you mean 'SH'? (there are: H, H2, HR, S"),
+        ({"prompt": "a", "S": 2}, "line 1: expected 0 or 1 in the label column 'S', got 2"),
+        ({"promt": "a", "S": 0}, "line 1: expected the key 'prompt': did you mean 'promt'?"),
+        ({"prompt": 7, "S": 0}, "expected a text in the column 'prompt', got int"),
+    ],
+)
+def test_a_row_that_is_not_openais_is_refused(tmp_path, row, said):
+    assert said in refusal(moderation(tmp_path, row), reader="openai-moderation")
+
+
+def test_openais_set_that_is_not_there_is_refused(tmp_path):
+    write(tmp_path / "samples.jsonl", "{}")
+    assert "expected samples-1680.jsonl.gz or samples-1680.jsonl in the folder" in refusal(
+        tmp_path, reader="openai-moderation"
+    )
+    assert "set path in this source" in refusal("", reader="openai-moderation")
+
+
+# --- packed files
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "json"])
+def test_any_table_may_be_packed(tmp_path, suffix):
+    rows = [{"text": "hello there", "toxicity": 0}, {"text": "you fool", "toxicity": 1}]
+    contents = {
+        "csv": "text,toxicity\nhello there,0\nyou fool,1\n",
+        "jsonl": "\n".join(map(json.dumps, rows)),
+        "json": json.dumps(rows),
+    }
+    path = tmp_path / f"mine.{suffix}.gz"
+    path.write_bytes(gzip.compress(contents[suffix].encode()))
+    assert [(e.conversation.turns[0].content, e.labels["toxicity"]) for e in plain(path)] == [
+        ("hello there", 0),
+        ("you fool", 1),
+    ]
+    assert len(read_inputs(path, io.StringIO())) == 2
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-9], lambda data: b"text,label\n", lambda data: data[:40] + b"x"]
+)
+def test_a_packed_file_that_is_not_whole_is_refused(tmp_path, damage):
+    path = tmp_path / "mine.csv.gz"
+    path.write_bytes(damage(gzip.compress(b"text,label\n" + b"hello,0\n" * 50)))
+    assert "mine.csv.gz is not a whole gzip file: " in refusal(path)
+    assert refusal(path, reader="table").endswith("; fetch it again")
+
+
+def test_packed_nonsense_has_the_suffix_it_was_packed_with(tmp_path):
+    (tmp_path / "mine.txt.gz").write_bytes(gzip.compress(b"hello"))
+    assert "expected a file named .csv, .tsv, .jsonl, .ndjson, .json, .parquet, got .txt" in refusal(
+        tmp_path / "mine.txt.gz", reader="table"
+    )
+
+
 # --- embedded data and the catalogue
 
 
@@ -510,6 +624,7 @@ def data_folder() -> Path:
         ("wikipedia-context", 20_000, 210),
         ("wikipedia-comments", 1_492, 248),
         ("safenlp", 20_714, 9_867),
+        ("openai-moderation", 1_680, 522),
     ],
 )
 def test_the_published_corpora_are_read_whole(data_folder, name, rows, toxic):
@@ -524,3 +639,10 @@ def test_the_gaps_of_toxic_chat_are_counted(data_folder):
     notes = read(SourceConfig(path=str(data_folder / "toxic-chat"))).origin.notes
     assert "train: 2281 of 5082 rows have no conv_id" in notes
     assert "train: 384 of 5082 rows have moderation scores, 384 of them toxic" in notes
+
+
+@pytest.mark.data
+def test_what_is_unknown_in_openais_set_is_counted(data_folder):
+    unknown, negatives = read(SourceConfig(path=str(data_folder / "openai-moderation"))).origin.notes
+    assert "of 1680 rows, sexual on 696, hate on 909, violence on 230" in unknown
+    assert "of its 1158 negatives, 821 have only been looked at for some of the 8" in negatives

@@ -17,7 +17,7 @@ from sklearn.metrics import average_precision_score
 
 import toy
 from adaptox import losses, model, train
-from adaptox.config import LossConfig, TrainConfig
+from adaptox.config import DistillConfig, LossConfig, TrainConfig
 from adaptox.errors import CollapseError, ConfigError, InterruptedRunError, MissingExtraError, StorageError
 from adaptox.records import Conversation, Example
 from adaptox.scorers import TorchScorer
@@ -344,7 +344,7 @@ def test_logits_that_are_no_numbers_end_the_training_at_the_evaluation(tiny_bert
 
 
 def test_a_model_that_knows_nothing_has_the_entropy_of_a_coin(rows):
-    loss = losses.build(LossConfig(), rows.prior)
+    loss = losses.build_objective(LossConfig(), DistillConfig(), rows.prior, ("toxicity",))
     assert rows.indifferent_loss(loss, torch.device("cpu")) == pytest.approx(math.log(2), abs=1e-6)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,20 @@ def config_of(base: Path, **changes: Any) -> Config:
 STEPS, STEPS_PER_EPOCH = 36, 12
 
 
-def fit(base: Path, folder: Path, resume: bool = False, progress: Progress = silent, **changes: Any) -> Toy:
+def fit(
+    base: Path,
+    folder: Path,
+    resume: bool = False,
+    progress: Progress = silent,
+    learnt: Sequence[Example] = TRAIN,
+    held: Sequence[Example] = VALIDATION,
+    **changes: Any,
+) -> Toy:
     """Train a fresh network on the toy problem."""
     config = config_of(base, **changes)
-    loaded = model.load_base(config.base, config.label_set, config.seed)
+    loaded = model.load_base(config.base, config.outputs, config.seed)
     encoder = Encoder(loaded.tokenizer, loaded.pad_token_id, config.encode, config.text, loaded.max_positions)
     torch.manual_seed(config.seed)
     network = model.attach(loaded.network, config.adapter)
-    fitted = train.fit(network, encoder, TRAIN, VALIDATION, config, folder, resume, progress)
+    fitted = train.fit(network, encoder, learnt, held, config, folder, resume, progress)
     return Toy(config, encoder, network, fitted)

@@ -9,7 +9,7 @@ from adaptox import model, report, train
 from adaptox.adapt import folder as folders
 from adaptox.adapt import guard
 from adaptox.adapt.assess import Assessment, assess
-from adaptox.adapt.data import Data, prepare_only, read_and_prepare
+from adaptox.adapt.data import Data, prepare_only, read_and_prepare, taught
 from adaptox.adapt.finish import finish
 from adaptox.adapt.folder import RunFolder, is_finished
 from adaptox.adapt.judge import conversations, fit_decider, judge, judge_base
@@ -73,7 +73,7 @@ def adapt(
     if main:
         folders.check(out, config, resume, overwrite)
     train.check(config.train)
-    data = read_and_prepare(config, progress)
+    data = taught(read_and_prepare(config, progress), config, progress)
     parts = data.prepared
     base = model.load_base(config.base, config.outputs, config.seed)
     encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptox import prepare, sources
@@ -10,6 +10,7 @@ from adaptox.adapt import folder as folders
 from adaptox.config import Config, resolved_json
 from adaptox.prepare import Prepared
 from adaptox.records import Example, Progress, Reading, silent
+from adaptox.teach import Agreement, teach
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,13 @@ class Data:
         readings: one for each source.
         prepared: the parts.
         official: the test part is ToxicChat's, whole and as published.
+        agreement: of the bundle that teaches with scores that the data had; empty where none teaches.
     """
 
     readings: tuple[Reading, ...]
     prepared: Prepared
     official: bool
+    agreement: tuple[Agreement, ...] = ()
 
     @property
     def judged(self) -> tuple[Example, ...]:
@@ -49,6 +52,31 @@ def read_and_prepare(config: Config, progress: Progress = silent) -> Data:
     )
     published = config.prepare.split == "official"
     return Data(readings, prepared, published and is_toxic_chat_test(prepared.test, config))
+
+
+def taught(data: Data, config: Config, progress: Progress = silent) -> Data:
+    """Let a bundle score what is learnt from, if the settings name one.
+
+    Raises:
+        InputError: no such bundle, or one that lacks a target.
+    """
+    if not (config.distill.teacher and config.distill.targets):
+        return data
+    prepared = data.prepared
+    learnt = (*prepared.train, *prepared.validation)
+    # Test rows are scored only where the data has scores of its own, to see how far the teacher agrees.
+    others = tuple(example for example in prepared.test if example.teacher)
+    done = teach(
+        (*learnt, *others),
+        Path(config.distill.teacher),
+        config.distill.targets,
+        config.evaluate,
+        config.data_seed,
+        progress=progress,
+    )
+    split = len(prepared.train)
+    parts = replace(prepared, train=done.examples[:split], validation=done.examples[split : len(learnt)])
+    return replace(data, prepared=parts, agreement=done.agreement)
 
 
 def is_toxic_chat_test(test: tuple[Example, ...], config: Config) -> bool:

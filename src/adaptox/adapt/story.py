@@ -10,7 +10,7 @@ from adaptox import model, report
 from adaptox.adapt.data import Data
 from adaptox.adapt.guard import Collapse
 from adaptox.config import Config
-from adaptox.evaluate import Evaluation, Provenance, commit, hardware, to_json
+from adaptox.evaluate import Evaluation, Provenance, commit, hardware, interval_json, to_json
 from adaptox.records import Origin
 from adaptox.text import render
 from adaptox.train import Fitted
@@ -68,6 +68,9 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
         training=_facts(base, outcome),
         notes=_notes(data, config, outcome.collapse),
         command=command,
+        agreement=tuple(
+            {"name": one.name, "n": one.n, **interval_json(one.rank_correlation)} for one in data.agreement
+        ),
     )
 
 
@@ -104,6 +107,8 @@ def metrics_json(story: report.RunStory) -> dict[str, object]:
         "precision": training.precision,
         "peak_memory_mb": training.peak_memory_mb and round(training.peak_memory_mb),
     }
+    if story.agreement:
+        metrics["teacher"] = [dict(one) for one in story.agreement]
     metrics["notes"] = list(story.notes)
     return metrics
 

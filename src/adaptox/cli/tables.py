@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from adaptox.adapt import Adaptation
     from adaptox.demo import Demo
     from adaptox.prepare import Manifest
+    from adaptox.report.study.values import StudyRun, StudyStory
 
 # As short as a table of eighty columns needs them.
 _METRICS: Mapping[str, str] = {
@@ -31,6 +32,7 @@ _METRICS: Mapping[str, str] = {
     "brier": "Brier",
     "ece": "calibration error",
 }
+_STUDY_METRICS = ("auprc", "f1", "precision", "recall")
 _DEMO_METRICS = ("auprc", "f1", "precision", "recall")
 # More labels than this do not fit beside a text.
 _LABEL_COLUMNS = 3
@@ -154,12 +156,35 @@ def demo(shown: Demo) -> None:
     )
 
 
+def study(story: StudyStory) -> None:
+    """Print every run of a study, panel by panel, over its seeds."""
+    for panel in story.panels:
+        rows = [_study_row(run) for run in story.runs if run.panel == panel]
+        heads = ("run", "seeds", *(_METRICS[name] for name in _STUDY_METRICS), "F1, learned threshold")
+        console.table(story.panel_words.get(panel, panel), heads, rows)
+    for run in story.runs:
+        for note in run.notes:
+            console.note(f"{run.name}: {note}")
+
+
+def _study_row(run: StudyRun) -> list[str]:
+    if not run.summary:
+        return [f"{run.name} ({run.state})", "0", *[DASH] * (len(_STUDY_METRICS) + 1)]
+    own, learned = next(iter(run.summary.values())), next(iter(run.summary_learned.values()))
+    name = run.name if run.state == "done" else f"{run.name} ({run.state})"
+    cells = [_stacked(own[metric]) for metric in _STUDY_METRICS]
+    return [name, str(len(run.seeds)), *cells, _stacked(learned["f1"])]
+
+
 def _threshold(threshold: LabelThreshold) -> str:
     return threshold.origin if threshold.value is None else f"{threshold.value:.3f} ({threshold.origin})"
 
 
 def _cell(result: SliceResult, name: str, digits: int = 3) -> str:
-    measured = metric(result, name)
+    return _stacked(metric(result, name), digits)
+
+
+def _stacked(measured: Interval, digits: int = 3) -> str:
     return f"{number(measured.value, digits)}\n{bracket(measured, digits).strip('[]')}".rstrip("\n")
 
 

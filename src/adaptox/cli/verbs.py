@@ -206,6 +206,31 @@ def predict(
     tables.verdicts(named, verdicts)
 
 
+@app.command(epilog="Example: `adaptox study configs/study-demo.toml --jobs 2`")
+def study(
+    given: Annotated[Path, typer.Argument(metavar="STUDY", help="The grid of runs (a .toml file).")],
+    out: Out = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="How many runs at a time; each gets its share of the cores.")
+    ] = 1,
+    device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda:1; what is there if left out.")] = "",
+) -> None:
+    """Run a grid of settings over seeds, and make one comparison out of it.
+
+    Run it again to go on after an interruption: finished runs whose settings, data and code are the same are kept.
+    """
+    from adaptox import study as studies
+    from adaptox.cli import live, tables
+
+    chosen = studies.load_study(given)
+    folder = out or Path("runs") / chosen.name
+    command = shlex.join(["adaptox", *sys.argv[1:]])
+    with live.board() as watch:
+        story = studies.study(chosen, folder, jobs=jobs, device=device, command=command, watch=watch)
+    tables.study(story)
+    console.say(f"report {folder / 'study.html'}")
+
+
 @app.command(epilog="Example: `adaptox sources`")
 def sources() -> None:
     """List what can be read, under which licence, and how it stands in the settings."""

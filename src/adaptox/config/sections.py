@@ -142,12 +142,14 @@ class TrainConfig(Section):
 class ThresholdConfig(Section):
     """How scores become decisions. Fitted on validation, stored in the bundle."""
 
-    policy: Literal["f1", "fixed"] = "f1"
-    """f1 takes the threshold with the best F1 on validation; fixed takes `value`."""
+    policy: Literal["expected-f1", "f1", "fixed"] = "expected-f1"
+    """expected-f1 takes the threshold with the best F1 on validation, a row's probability standing for its truth,
+    which is steady where positives are few; f1 takes the best cut on validation as it is; fixed takes `value`."""
     value: float = Field(0.5, gt=0, lt=1)
     """The threshold of the fixed policy, on calibrated probabilities."""
-    calibration: Literal["temperature", "none"] = "temperature"
-    """Temperature scaling fitted on validation (arXiv 1706.04599), or raw sigmoid outputs."""
+    calibration: Literal["platt", "temperature", "none"] = "platt"
+    """Scale and offset of the logits fitted on validation (Platt 1999), their scale alone (arXiv 1706.04599), or
+    raw sigmoid outputs."""
 
 
 class EvaluateConfig(Section):

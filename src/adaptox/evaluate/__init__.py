@@ -25,7 +25,7 @@ from adaptox.evaluate.values import (
     ScoredRows,
     SliceResult,
 )
-from adaptox.evaluate.written import to_json
+from adaptox.evaluate.written import interval_json, to_json
 
 __all__ = [
     "BETTER_WHEN_LOWER",
@@ -45,6 +45,7 @@ __all__ = [
     "evaluate",
     "hardware",
     "holm",
+    "interval_json",
     "mcnemar",
     "measure",
     "precision_recall",

@@ -28,10 +28,11 @@ def to_json(evaluation: Evaluation, provenance: Provenance) -> dict[str, object]
 
 
 def _slice(result: SliceResult) -> dict[str, object]:
-    numbers = {name: _interval(measured) for name, measured in result.metrics.items()}
+    numbers = {name: interval_json(measured) for name, measured in result.metrics.items()}
     return {"n": result.n, "positives": result.positives, **numbers}
 
 
-def _interval(measured: Interval) -> dict[str, float | None]:
+def interval_json(measured: Interval) -> dict[str, float | None]:
+    """Give a number and its ends; null where one is not defined."""
     ends = {"value": measured.value, "low": measured.low, "high": measured.high}
     return {name: number if math.isfinite(number) else None for name, number in ends.items()}

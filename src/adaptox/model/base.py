@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 import torch
 from safetensors import SafetensorError
@@ -18,7 +19,7 @@ from adaptox.config import BaseConfig
 from adaptox.errors import BaseModelError
 from adaptox.labels import LabelSet
 from adaptox.model.architectures import Architecture, architecture
-from adaptox.model.heads import copy_rows, matches
+from adaptox.model.heads import copy_rows, matches, widen
 from adaptox.model.places import Place, find
 from adaptox.model.quiet import quiet
 from adaptox.model.tokens import load_tokenizer, pad_token_id
@@ -52,7 +53,8 @@ class Base:
 def load_base(config: BaseConfig, labels: LabelSet, seed: int) -> Base:
     """Load a base model and give it a head for our labels.
 
-    Equal arguments give equal weights. The global random state is left as it was.
+    Equal arguments give equal weights, and labels after the first change no weight but their own rows of the head.
+    The global random state is left as it was.
 
     Args:
         config: which base, and whether its head is kept.
@@ -107,8 +109,9 @@ def _with_our_head(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         loaded, missing = _read_weights(place, own)
+        # One row alone: what is drawn after the head would otherwise depend on the number of labels.
         network: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
-            _relabelled(own, labels), dtype=torch.float32
+            _name_outputs(copy.deepcopy(own), LabelSet((labels.target,))), dtype=torch.float32
         )
     body = [name for name in missing if not name.startswith((*parts.head, parts.pooler or parts.head[0]))]
     if body:
@@ -121,6 +124,7 @@ def _with_our_head(
     dropped = (parts.projection,) if warm_start else parts.head
     kept = {name: tensor for name, tensor in loaded.state_dict().items() if not name.startswith(dropped)}
     network.load_state_dict(kept, strict=False)
+    _give_rows(network, parts, labels, seed)
     if not (warm_start and has_head):
         return network, {}
     own_labels = tuple(name for _, name in sorted((own.id2label or {}).items()))
@@ -137,12 +141,19 @@ def _with_our_head(
     return network, found
 
 
-def _relabelled(own: PreTrainedConfig, labels: LabelSet) -> PreTrainedConfig:
-    ours = copy.deepcopy(own)
-    ours.id2label = dict(enumerate(labels))
-    ours.label2id = {name: index for index, name in enumerate(labels)}
-    ours.problem_type = "multi_label_classification"
-    return ours
+def _give_rows(network: PreTrainedModel, parts: Architecture, labels: LabelSet, seed: int) -> None:
+    """Give a network with a row for the first label a row for each."""
+    narrow = cast(torch.nn.Linear, network.get_submodule(parts.projection))
+    network.set_submodule(parts.projection, widen(narrow, labels, seed))
+    _name_outputs(network.config, labels)
+    network.num_labels = len(labels)  # type: ignore[assignment]
+
+
+def _name_outputs(config: PreTrainedConfig, labels: LabelSet) -> PreTrainedConfig:
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {name: index for index, name in enumerate(labels)}
+    config.problem_type = "multi_label_classification"
+    return config
 
 
 def _read_config(place: Place) -> PreTrainedConfig:

@@ -63,7 +63,7 @@ def render_html(story: RunStory, drawings: tuple[Drawing, ...]) -> str:
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
-    return _environment(escape=True).get_template("report.html.j2").render(_context(story, drawings))
+    return environment(escape=True).get_template("report.html.j2").render(_context(story, drawings))
 
 
 def render_markdown(story: RunStory, drawings: tuple[Drawing, ...]) -> str:
@@ -72,16 +72,24 @@ def render_markdown(story: RunStory, drawings: tuple[Drawing, ...]) -> str:
     Raises:
         MissingExtraError: jinja2 is not installed.
     """
-    text = _environment(escape=False).get_template("report.md.j2").render(_context(story, drawings))
+    text = environment(escape=False).get_template("report.md.j2").render(_context(story, drawings))
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _environment(escape: bool) -> Environment:
+def environment(escape: bool) -> Environment:
+    """Give the templates, with the filters that they use.
+
+    Args:
+        escape: whether what is filled in is HTML's text; Markdown has filters of its own.
+
+    Raises:
+        MissingExtraError: jinja2 is not installed.
+    """
     try:
         from jinja2 import Environment, PackageLoader, StrictUndefined
     except ImportError as error:
         raise MissingExtraError("report", "train", "jinja2") from error
-    environment = Environment(
+    made = Environment(
         loader=PackageLoader("adaptox.report"),
         autoescape=escape,
         undefined=StrictUndefined,
@@ -89,8 +97,8 @@ def _environment(escape: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"md": markdown_cell, "table_md": markdown, "number": phrases.number, "count": count}
-    return environment
+    made.filters |= {"md": markdown_cell, "table_md": markdown, "number": phrases.number, "count": count}
+    return made
 
 
 def _context(story: RunStory, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
@@ -169,12 +177,12 @@ def training_table(facts: TrainingFacts) -> Table:
     share = 100 * facts.trainable / facts.total if facts.total else math.nan
     rows = [
         ("time", phrases.duration(facts.wall_s)),
-        ("speed", f"{facts.rows_per_s:,.1f} rows/s"),
+        ("speed", phrases.speed(facts.rows_per_s)),
         ("steps", f"{count(facts.steps)}, best at {count(facts.best_step)}"),
         ("best validation AUPRC", phrases.number(facts.best_auprc)),
         ("trained", f"{count(facts.trainable)} of {count(facts.total)} parameters ({share:.3g} %)"),
         ("precision", facts.precision),
-        ("peak memory", phrases.DASH if facts.peak_memory_mb is None else f"{facts.peak_memory_mb:,.0f} MB"),
+        ("peak memory", phrases.megabytes(facts.peak_memory_mb)),
         ("warm start", ", ".join(f"{ours} from {theirs}" for ours, theirs in facts.warm.items()) or "none"),
     ]
     return Table("Training", ("", ""), tuple(rows), (False, False))

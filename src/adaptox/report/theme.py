@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 from collections.abc import Callable
@@ -14,18 +15,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK = "#1b1f24"
+SIZE = (4.8, 3.5)
 # Okabe and Ito's colour-blind-safe palette (https://jfly.uni-koeln.de/color/): positives, negatives, the base.
 POSITIVE, NEGATIVE, BASE = "#d55e00", "#0072b2", "#7f7f7f"
+# Several runs in one figure: the same palette, each one step off the colours above, which the SVG replaces by hue.
+RUNS = ("#0071b2", "#d55f00", "#009e73", "#cc79a7", "#56b3e9", "#e69e00")
+_DARK_RUNS = ("#4aa5e6", "#f08a45", "#33c79d", "#e5a5c8", "#a3d6f5", "#ffcb66")
 # What stands for a drawn colour in the SVG, so that a style sheet can set it for a light or a dark page.
 _THEMED = {
     INK: "currentColor",
     POSITIVE: f"var(--positive, {POSITIVE})",
     NEGATIVE: f"var(--negative, {NEGATIVE})",
     BASE: f"var(--base, {BASE})",
+    **{colour: f"var(--run-{place}, {colour})" for place, colour in enumerate(RUNS, 1)},
 }
+DARK_RUNS = ";".join(f"--run-{place}:{colour}" for place, colour in enumerate(_DARK_RUNS, 1))
 _STANDALONE_STYLE = (
     "<style>svg{color:#1b1f24;font-family:system-ui,sans-serif}@media(prefers-color-scheme:dark)"
-    "{svg{color:#e8e6e3;--positive:#e69f00;--negative:#56b4e9;--base:#a0a0a0}}</style>"
+    f"{{svg{{color:#e8e6e3;--positive:#e69f00;--negative:#56b4e9;--base:#a0a0a0;{DARK_RUNS}}}}}</style>"
 )
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -50,7 +57,6 @@ _STYLE: dict[Any, Any] = {
     "legend.fontsize": 9,
     "legend.frameon": False,
     "lines.linewidth": 1.8,
-    "figure.figsize": (4.8, 3.5),
     "figure.facecolor": "white",
     "savefig.facecolor": "auto",
 }
@@ -81,7 +87,9 @@ class Drawing:
         return (("svg", self.svg), ("png", self.png))
 
 
-def draw(name: str, title: str, caption: str, paint: Callable[[Figure], None]) -> Drawing:
+def draw(
+    name: str, title: str, caption: str, paint: Callable[[Figure], None], size: tuple[float, float] = SIZE
+) -> Drawing:
     """Draw one figure in the common look, without touching pyplot's or the caller's settings.
 
     Args:
@@ -89,6 +97,7 @@ def draw(name: str, title: str, caption: str, paint: Callable[[Figure], None]) -
         title: heading, and what a screen reader says.
         caption: how to read it.
         paint: fills an empty figure.
+        size: width and height in inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -101,7 +110,7 @@ def draw(name: str, title: str, caption: str, paint: Callable[[Figure], None]) -
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update({**_STYLE, "svg.hashsalt": name})
-        figure = Figure(layout="constrained")
+        figure = Figure(figsize=size, layout="constrained")
         paint(figure)
         png, svg = io.BytesIO(), io.BytesIO()
         figure.savefig(png, format="png", dpi=200, metadata={"Software": None})
@@ -122,4 +131,4 @@ def _themed(svg: str, name: str, title: str) -> str:
     body = re.sub(r'(href="|url\()#', rf"\1#{name}-", body)
     head, rest = body.split(">", 1)
     head = re.sub(r'\s(width|height)="[^"]*"', "", head)
-    return f'{head} role="img" aria-label="{title}">{rest}'
+    return f'{head} role="img" aria-label="{html.escape(title)}">{rest}'

@@ -56,6 +56,7 @@ class RunStory:
         training: what training took.
         notes: what a reader of the numbers must know first.
         command: how to run it again.
+        agreement: of a teaching bundle with scores that the data had: name, n, and Spearman's correlation's ends.
     """
 
     title: str
@@ -71,3 +72,4 @@ class RunStory:
     training: TrainingFacts
     notes: tuple[str, ...]
     command: str
+    agreement: tuple[Mapping[str, object], ...] = ()

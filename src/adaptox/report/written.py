@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from adaptox.errors import storage_errors
@@ -28,6 +29,19 @@ def write(story: RunStory, folder: Path) -> None:
     files = {f"figures/{drawing.name}.{ending}": data for drawing in drawings for ending, data in drawing.files()}
     files["report.md"] = render_markdown(story, drawings).encode()
     files["report.html"] = render_html(story, drawings).encode()
+    put(files, folder)
+
+
+def put(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write the files of a report, each as a whole or not at all.
+
+    Args:
+        files: path below the folder → content; the folder ``figures`` is made.
+        folder: where to, it exists.
+
+    Raises:
+        StorageError: the disk refused a file.
+    """
     with storage_errors(folder):
         (folder / "figures").mkdir(exist_ok=True)
         for name, data in files.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from adaptox.config import Reader
-from adaptox.sources import toxic_chat
+from adaptox.sources import openai_moderation, toxic_chat
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,14 @@ _CATALOGUE = (
         "https://github.com/microsoft/SafeNLP",
         "short statements about groups of people; toxicity (hate or neutral)",
         _example("safenlp", "data/safenlp"),
+    ),
+    SourceInfo(
+        "openai-moderation",
+        "OpenAI's evaluation set of undesired content",
+        openai_moderation.LICENCE,
+        openai_moderation.URL,
+        "prompts; OpenAI's eight categories of 2022, and toxicity (any of them)",
+        _example("openai-moderation", "data/openai-moderation"),
     ),
     SourceInfo(
         "table",

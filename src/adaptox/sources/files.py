@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 import json
 import sys
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Any
 from adaptox.errors import DataError, MissingExtraError, nearest
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+_PACKED = ".gz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def existing(path: Path) -> Path:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV, TSV, JSON Lines, JSON or Parquet file, told apart by its suffix.
+    """Read a CSV, TSV, JSON Lines, JSON or Parquet file, told apart by its suffix; ``.gz`` may stand after it.
 
     Raises:
         DataError: no such file, an unknown suffix, no row, or content that does not parse; says where.
@@ -68,10 +71,11 @@ def read_table(path: Path) -> Table:
     existing(path)
     if path.is_dir():
         raise DataError(f"expected a file, got the folder {path}: name one of {', '.join(SUFFIXES)} in it")
-    suffix = path.suffix.lower()
+    suffix = suffix_of(path)
     if suffix not in SUFFIXES:
         raise DataError(f"cannot read {path}: expected a file named {', '.join(SUFFIXES)}, got {suffix or 'none'}")
-    data = path.read_bytes()
+    stored = path.read_bytes()
+    data = _unpacked(stored, path) if path.suffix.lower() == _PACKED else stored
     if not data.strip():
         raise DataError(f"{path} is empty: expected a table with at least one row")
     if suffix == ".parquet":
@@ -84,7 +88,13 @@ def read_table(path: Path) -> Table:
         columns, rows = parse_json_lines(decode(data, str(path)), str(path))
     if not rows:
         raise DataError(f"{path} has a header but no row: expected at least one row below {', '.join(columns)}")
-    return Table(str(path), columns, rows, hashlib.sha256(data).hexdigest())
+    return Table(str(path), columns, rows, hashlib.sha256(stored).hexdigest())
+
+
+def suffix_of(path: Path) -> str:
+    """Give the suffix that tells what a file holds, in lower case; of one packed with gzip, that before ``.gz``."""
+    unpacked = path.with_suffix("") if path.suffix.lower() == _PACKED else path
+    return unpacked.suffix.lower()
 
 
 def joined_sha256(tables: Iterable[Table]) -> str:
@@ -150,6 +160,13 @@ def parse_json_lines(text: str, name: str) -> tuple[tuple[str, ...], tuple[Row, 
             raise DataError(f"{name}, line {number}: broken JSON: {error}; expected one object a line") from error
         rows.append(_object(value, f"{name}, line {number}"))
     return _columns(rows), tuple(rows)
+
+
+def _unpacked(stored: bytes, path: Path) -> bytes:
+    try:
+        return gzip.decompress(stored)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path} is not a whole gzip file: {error}; fetch it again") from error
 
 
 def _json_list(text: str, name: str) -> tuple[tuple[str, ...], tuple[Row, ...]]:

@@ -9,7 +9,7 @@ from adaptox.config import ColumnMap
 from adaptox.errors import DataError
 from adaptox.records import Conversation
 from adaptox.sources.cells import is_empty
-from adaptox.sources.files import SUFFIXES, Table, decode, existing, parse_json_lines, read_table
+from adaptox.sources.files import SUFFIXES, Table, decode, existing, parse_json_lines, read_table, suffix_of
 from adaptox.sources.table import conversation, fit
 
 
@@ -34,7 +34,7 @@ def read_inputs(path: str | Path, stream: TextIO) -> tuple[tuple[str, Conversati
     file = existing(Path(path))
     if file.suffix.lower() == ".txt" and file.is_file():
         return _plain(decode(file.read_bytes(), str(file)), str(file))
-    if file.is_file() and file.suffix.lower() not in SUFFIXES:
+    if file.is_file() and suffix_of(file) not in SUFFIXES:
         raise DataError(f"cannot read {file}: expected a file named .txt, {', '.join(SUFFIXES)}")
     return _rows(read_table(file))
 

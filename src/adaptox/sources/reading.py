@@ -14,8 +14,9 @@ from adaptox.errors import DataError
 from adaptox.records import Reading
 from adaptox.sources.comments import read_davidson, read_safenlp, read_wikipedia_comments, read_wikipedia_context
 from adaptox.sources.embedded import read_embedded_comments, read_embedded_conversations
-from adaptox.sources.files import SUFFIXES, existing, read_table
+from adaptox.sources.files import SUFFIXES, existing, read_table, suffix_of
 from adaptox.sources.hub import read_hub
+from adaptox.sources.openai_moderation import FILES, read_openai_moderation
 from adaptox.sources.table import read_plain
 from adaptox.sources.toxic_chat import HUB_ID, csv_folder, is_toxic_chat, read_toxic_chat
 
@@ -28,6 +29,7 @@ _SIGNS: Mapping[str, Reader] = {
     "toxicity_nonfuzzed_testset.csv": "wikipedia-comments",
     "toxiGen.json": "safenlp",
     "implicitHate.json": "safenlp",
+    **dict.fromkeys(FILES, "openai-moderation"),
 }
 
 
@@ -50,6 +52,7 @@ def read(source: SourceConfig, seed: int = 0) -> Reading:
         "wikipedia-context": read_wikipedia_context,
         "wikipedia-comments": read_wikipedia_comments,
         "safenlp": read_safenlp,
+        "openai-moderation": read_openai_moderation,
         "embedded-comments": read_embedded_comments,
         "embedded-conversations": read_embedded_conversations,
     }
@@ -98,7 +101,7 @@ def recognise(source: SourceConfig) -> Reader:
         return "toxic-chat" if by_columns else _SIGNS.get(path.name, "table")
     if name == HUB_ID:
         return "toxic-chat"
-    if path.suffix.lower() in SUFFIXES or not _HUB_ID.fullmatch(name) or path.parent.is_dir():
+    if suffix_of(path) in SUFFIXES or not _HUB_ID.fullmatch(name) or path.parent.is_dir():
         existing(path)
     return "hub"
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,7 +46,7 @@ class Fitted:
         best_step: the update whose weights were kept.
         best_auprc: validation AUPRC there.
         precision: fp32 or bf16.
-        peak_memory_mb: the largest resident memory (CPU) or allocated memory (GPU) of this process.
+        peak_memory_mb: the largest resident memory (CPU) or allocated memory (GPU) of this process in training.
         head_moved: whether the weights of the head changed by more than rounding does.
     """
 
@@ -93,8 +95,7 @@ def fit(
         StorageError: the disk refused a checkpoint.
     """
     before = _head(network)
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()
+    _forget_peak_memory()
     trainer = _trainer(network, encoder, train, validation, config, folder, progress)
     state = _run(trainer, folder, resume)
     kept = (state.best_global_step if config.train.keep_best else None) or state.global_step
@@ -197,9 +198,21 @@ def _head(network: torch.nn.Module) -> torch.Tensor:
     return torch.cat([torch.empty(0), *weights])
 
 
+def _forget_peak_memory() -> None:
+    """Start the measurement of peak memory anew, where the system can: several trainings may share a process."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
 def _peak_memory_mb() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
+    with suppress(OSError):
+        high = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+        if high:
+            return int(high[1]) / 2**10
     # Linux counts kilobytes, macOS bytes.
     scale = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale

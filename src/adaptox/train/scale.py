@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
+from scipy.special import expit
 
 from adaptox.config import DistillConfig
 from adaptox.errors import DataError, nearest
@@ -32,21 +33,20 @@ def fit_scales(train: Sequence[Example], config: DistillConfig) -> Mapping[str, 
         config: targets and kind of scale.
 
     Returns:
-        Target → its scale; a target that no row has a score for is left out.
+        Target → its scale.
 
     Raises:
-        DataError: no row has any of the scores.
+        DataError: a target that no row has a score for, so that nothing would teach its output.
     """
     found = {name: np.array([e.teacher[name] for e in train if name in e.teacher]) for name in config.targets}
-    known = {name: scores for name, scores in found.items() if len(scores)}
-    if config.targets and not known:
+    untaught = [name for name, scores in found.items() if not len(scores)]
+    if untaught:
         there = {name for example in train for name in example.teacher}
         raise DataError(
-            f"distill.targets names {', '.join(config.targets)}, but none of the {len(train)} training rows has "
-            f"such a teacher score: {nearest(config.targets[0], there)}; map columns.teacher, or set "
-            "distill.teacher to a bundle"
+            f"distill.targets names {untaught[0]!r}, but none of the {len(train)} training rows has a score "
+            f"of that name: {nearest(untaught[0], there)}; map columns.teacher, or set distill.teacher to a bundle"
         )
-    return {name: _fit(scores, config) for name, scores in known.items()}
+    return {name: _fit(scores, config) for name, scores in found.items()}
 
 
 def _fit(scores: FloatArray, config: DistillConfig) -> Scale:
@@ -67,7 +67,7 @@ def _raw(scores: FloatArray) -> FloatArray:
 
 
 def _standardised(scores: FloatArray, mean: float, deviation: float) -> FloatArray:
-    scaled: FloatArray = 1 / (1 + np.exp(-(_logit(scores) - mean) / deviation))
+    scaled: FloatArray = expit((_logit(scores) - mean) / deviation)
     return scaled
 
 

@@ -25,7 +25,7 @@ class StudyRun:
         notes: why it collapsed or failed, a sentence a seed.
         seeds: those that came to a model; the next four attributes have one entry each, in this order.
         evaluations: on the test rows, at the run's own threshold.
-        learned: the same scores at the threshold with the best F1 on validation.
+        learned: the same scores at the threshold that is learned on validation by default.
         training: what it took.
         histories: the Trainer's logs, oldest entry first.
         summary: slice → metrics at the run's own threshold, over the seeds.

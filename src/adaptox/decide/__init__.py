@@ -1,0 +1,28 @@
+"""Logits → calibrated probabilities → decision.
+
+A label's logits are divided by its temperature, moved by its offset, squashed to probabilities, and compared with
+its threshold. All three are fitted on validation and stored in the bundle. This room needs numpy and no more.
+"""
+
+from adaptox.decide.calibrate import MAX_TEMPERATURE, MIN_TEMPERATURE, Calibration, fit_platt, fit_temperature
+from adaptox.decide.decider import Decider, LabelThreshold
+from adaptox.decide.fitting import fit
+from adaptox.decide.policies import POLICIES, Policy, best_expected_f1, best_f1
+from adaptox.decide.squash import logit, sigmoid
+
+__all__ = [
+    "MAX_TEMPERATURE",
+    "MIN_TEMPERATURE",
+    "POLICIES",
+    "Calibration",
+    "Decider",
+    "LabelThreshold",
+    "Policy",
+    "best_expected_f1",
+    "best_f1",
+    "fit",
+    "fit_platt",
+    "fit_temperature",
+    "logit",
+    "sigmoid",
+]

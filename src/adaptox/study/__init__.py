@@ -1,0 +1,127 @@
+"""A grid of configurations → adaptations, one comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from adaptox.adapt.folder import RunFolder
+from adaptox.errors import InputError, RunError, storage_errors
+from adaptox.records import Progress
+from adaptox.report.study import write_study
+from adaptox.report.study.values import StudyStory
+from adaptox.study.grid import Planned, StudyConfig, load_study, plan
+from adaptox.study.keys import Keys
+from adaptox.study.mistakes import common_mistakes, error_shares
+from adaptox.study.needs import ensure
+from adaptox.study.pairs import compare_runs
+from adaptox.study.results import Result, join, read_seed
+from adaptox.study.schedule import Board, RunState, Watch, run_all, threads_for
+from adaptox.study.story import read_before, read_panels, tell
+from adaptox.study.worker import Ended, Order
+from adaptox.study.written import to_json
+
+__all__ = ["Board", "Planned", "RunState", "StudyConfig", "StudyStory", "Watch", "load_study", "plan", "study"]
+
+PLAN = "plan.json"
+RESULT = "study.json"
+RUNS = "runs"
+
+
+def study(
+    config: StudyConfig,
+    out: Path,
+    *,
+    jobs: int = 1,
+    device: str = "",
+    command: str = "",
+    watch: Watch = lambda _: None,
+) -> StudyStory:
+    """Make every run of a study that is not finished, compare them, and write the report.
+
+    A run is kept as long as its settings, its data, the base's and the teacher's bundle, and the code are the same.
+    So an interrupted study goes on where it stopped, and a changed one repeats what the change concerns.
+
+    Args:
+        config: the grid.
+        out: the study's folder: study.html, study.md, study.json, figures/, and runs/ with a folder for each run.
+        jobs: how many runs at a time.
+        device: ``cpu``, a GPU such as ``cuda:1``, or empty for what is there.
+        command: shown in the report as the way to run it again.
+        watch: told how far it is.
+
+    Raises:
+        InputError: settings, data or folder cannot be used; said before the first run is made.
+        InterruptedRunError: the user stopped it.
+        RunError: every run failed, or the disk refused.
+    """
+    runs = plan(config)
+    _check(out)
+    read_before(config)
+    for folder, settings in config.needs.items():
+        ensure(Path(folder), Path(settings), watch)
+    progress = _as_progress(watch)
+    keys = Keys()
+    orders = [
+        Order(run, out / RUNS / run.label, keys.key(run.config), device, threads_for(jobs), command)
+        # Seed by seed, so that a study which is stopped has something of everything.
+        for run in sorted(runs, key=lambda run: run.seed)
+    ]
+    panels = read_panels(runs, progress)
+    with storage_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+    RunFolder(out).write(PLAN, config.model_dump(mode="json"))
+    ended = run_all(orders, jobs, watch)
+    results = _results(runs, out, ended, progress)
+    texts = {name: panel.texts for name, panel in panels.items()}
+    seed = runs[0].config.data_seed
+    story = tell(
+        config,
+        results,
+        panels,
+        pairs=compare_runs(results, config.against, seed),
+        mistakes=common_mistakes(results, texts),
+        shares=error_shares(results, texts, seed),
+        command=command,
+    )
+    write_study(story, out)
+    RunFolder(out).write(RESULT, to_json(story))
+    return story
+
+
+def _as_progress(watch: Watch) -> Progress:
+    """Show what is done before and after the runs as if it were a run of its own."""
+    return lambda stage, done, total: watch(Board((RunState("study", "running", stage, done, total),), None))
+
+
+def _check(out: Path) -> None:
+    """Refuse a folder that holds something else."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file: expected a folder to write; choose another with --out")
+    if out.is_dir() and any(out.iterdir()) and not (out / PLAN).is_file():
+        raise InputError(f"{out} holds something else than a study of adaptox: choose another folder with --out")
+
+
+def _results(
+    runs: Sequence[Planned], out: Path, ended: Mapping[str, Ended], progress: Progress
+) -> tuple[Result, ...]:
+    """Read every finished run, and put the seeds of each configuration together.
+
+    Raises:
+        RunError: none is finished.
+    """
+    errors = {label: end.error for label, end in ended.items() if end.error}
+    if len(errors) == len(runs):
+        raise RunError(f"every run of the study failed; the first one: {next(iter(errors.values()))}")
+    results, done = [], 0
+    for key in dict.fromkeys((run.panel, run.name) for run in runs):
+        own = [run for run in runs if (run.panel, run.name) == key]
+        seeds = {}
+        for run in own:
+            if run.label not in errors:
+                seeds[run.seed] = read_seed(out / RUNS / run.label, run.config.evaluate, run.config.data_seed)
+            done += 1
+            progress("measure", done, len(runs))
+        failed = {run.seed: errors[run.label] for run in own if run.label in errors}
+        results.append(join(own, seeds, failed, own[0].config.data_seed))
+    return tuple(results)

@@ -1,0 +1,128 @@
+"""What the runs get wrong: the rows most of them miss, and kinds of rows that are missed more often."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+
+from adaptox.evaluate import Interval, ScoredRows
+from adaptox.evaluate.resample import draw_weights, interval
+from adaptox.records import BoolArray
+from adaptox.report.study.values import ErrorShare, StudyMistake
+from adaptox.study.results import Result
+
+# At most so many rows of a panel are listed.
+_LISTED = 150
+_LONG_CHARS = 400
+# The paper says that technical prompts, on PyTorch or Kubernetes, are flagged because of their jargon.
+_TECHNICAL = re.compile(
+    r"\b(python|java(script)?|typescript|c\+\+|c#|rust|golang|php|sql|html|css|bash|powershell|linux|docker|kubernetes|"
+    r"k8s|yaml|json|api|regex|pytorch|tensorflow|keras|numpy|pandas|cnn|neural network|compiler|algorithm|database|"
+    r"function|github|git|terraform|ansible|nginx|wordpress|react|node\.?js|excel|vba|latex|code)\b",
+    re.IGNORECASE,
+)
+
+
+def common_mistakes(results: Sequence[Result], texts: Mapping[str, Mapping[str, str]]) -> tuple[StudyMistake, ...]:
+    """List the test rows that half of a panel's runs or more decide wrongly, those of most runs first.
+
+    Args:
+        results: of all panels; each run is judged by its first seed.
+        texts: panel → example id → rendered text.
+    """
+    found: list[StudyMistake] = []
+    for panel in dict.fromkeys(result.run.panel for result in results):
+        runs = _on_the_same_rows(results, panel)
+        if runs:
+            found += _of_panel(panel, runs, texts[panel])
+    return tuple(found)
+
+
+def error_shares(
+    results: Sequence[Result], texts: Mapping[str, Mapping[str, str]], seed: int
+) -> tuple[ErrorShare, ...]:
+    """Say how often each kind of row is decided wrongly, with intervals over families.
+
+    Args:
+        results: of all panels; each run is judged by its first seed.
+        texts: panel → example id → rendered text.
+        seed: of the bootstrap.
+    """
+    shares: list[ErrorShare] = []
+    for panel in dict.fromkeys(result.run.panel for result in results):
+        runs = _on_the_same_rows(results, panel)
+        if not runs:
+            continue
+        rows = runs[0].seeds[0].own.rows
+        kinds = _kinds(rows, texts[panel])
+        weights = np.concatenate(list(draw_weights(rows.groups, runs[0].seeds[0].own.resamples, seed)))
+        for result in runs:
+            shares += list(_shares(result, kinds, weights))
+    return tuple(shares)
+
+
+def _on_the_same_rows(results: Sequence[Result], panel: str) -> list[Result]:
+    runs = [result for result in results if result.run.panel == panel and result.seeds]
+    return [result for result in runs if result.seeds[0].own.rows.ids == runs[0].seeds[0].own.rows.ids]
+
+
+def _of_panel(panel: str, runs: Sequence[Result], texts: Mapping[str, str]) -> Iterator[StudyMistake]:
+    rows = runs[0].seeds[0].own.rows
+    wrong = np.stack([_wrong(result) for result in runs])
+    counts = wrong.sum(axis=0)
+    kinds = _kinds(rows, texts)
+    tagged = {
+        "technical": kinds["technical prompts"],
+        **{n: rows.slices[n] for n in ("jailbreak",) if n in rows.slices},
+    }
+    if "twin-free" in rows.slices:
+        tagged["twin"] = ~rows.slices["twin-free"]
+    order = sorted(np.flatnonzero(2 * counts >= len(runs)), key=lambda at: (-counts[at], rows.ids[at]))
+    for at in order[:_LISTED]:
+        yield StudyMistake(
+            panel=panel,
+            id=rows.ids[at],
+            kind="miss" if rows.truth[at] else "false alarm",
+            text=texts.get(rows.ids[at], ""),
+            tags=tuple(name for name, member in tagged.items() if member[at]),
+            probs={result.run.name: float(result.seeds[0].own.rows.probs[at]) for result in runs},
+            wrong=tuple(result.run.name for result, own in zip(runs, wrong, strict=True) if own[at]),
+        )
+
+
+def _kinds(rows: ScoredRows, texts: Mapping[str, str]) -> dict[str, BoolArray]:
+    def those(test: Callable[[str], bool]) -> BoolArray:
+        return np.array([test(texts.get(id_, "")) for id_ in rows.ids], dtype=np.bool_)
+
+    kinds = {
+        "all": np.ones(len(rows.ids), dtype=np.bool_),
+        "technical prompts": those(lambda text: bool(_TECHNICAL.search(text))),
+        f"longer than {_LONG_CHARS} characters": those(lambda text: len(text) > _LONG_CHARS),
+    }
+    if "jailbreak" in rows.slices:
+        kinds["jailbreak attempts"] = rows.slices["jailbreak"]
+    return kinds
+
+
+def _shares(result: Result, kinds: Mapping[str, BoolArray], weights: np.ndarray) -> Iterator[ErrorShare]:
+    own = result.seeds[0].own
+    wrong = _wrong(result)
+    sides: tuple[tuple[Literal["miss", "false alarm"], int], ...] = (("false alarm", 0), ("miss", 1))
+    for kind, truth in sides:
+        for name, member in kinds.items():
+            among = member & (own.rows.truth == truth)
+            if not among.any():
+                continue
+            with np.errstate(invalid="ignore"):
+                draws = weights[:, among & wrong].sum(axis=1) / weights[:, among].sum(axis=1)
+            share: Interval = interval(float(wrong[among].mean()), draws, own.confidence)
+            yield ErrorShare(result.run.panel, result.run.name, kind, name, int(among.sum()), share)
+
+
+def _wrong(result: Result) -> BoolArray:
+    own = result.seeds[0].own
+    wrong: BoolArray = (own.rows.probs >= own.threshold) != (own.rows.truth == 1)
+    return wrong

@@ -1,0 +1,106 @@
+"""Is one run better than another? Paired tests within a panel, corrected for their number."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from adaptox.evaluate import METRICS, Comparison, Interval, holm, mcnemar
+from adaptox.evaluate.paired import judge
+from adaptox.records import FloatArray
+from adaptox.report.phrases import METRIC_WORDS, bracket, number
+from adaptox.report.study.values import StudyPair
+from adaptox.study.results import Result, mean_draws
+
+COMPARED = ("auprc", "f1")
+# Corrected p-values are held against this.
+_LEVEL = 0.05
+
+
+def compare_runs(results: Sequence[Result], against: str, seed: int) -> tuple[StudyPair, ...]:
+    """Compare the runs of every panel with one another, or with one of them.
+
+    Runs on other rows, which an axis that changes the data makes, are not compared.
+
+    Args:
+        results: of all panels.
+        against: name of the run to compare with; empty compares all pairs.
+        seed: of drawing seeds; another draw for each side.
+    """
+    pairs: list[StudyPair] = []
+    for panel in dict.fromkeys(result.run.panel for result in results):
+        own = [result for result in results if result.run.panel == panel and result.seeds]
+        pairs += _corrected([_pair(a, b, seed) for a, b in _couples(own, against)])
+    return tuple(pairs)
+
+
+def _couples(results: Sequence[Result], against: str) -> Iterator[tuple[Result, Result]]:
+    for a, b in itertools.combinations(results, 2):
+        first, second = (b, a) if a.run.name == against else (a, b)
+        if against and second.run.name != against:
+            continue
+        one, other = first.seeds[0].own.rows, second.seeds[0].own.rows
+        if one.ids == other.ids and (one.truth == other.truth).all():
+            yield first, second
+
+
+def _pair(a: Result, b: Result, seed: int) -> StudyPair:
+    comparisons = tuple(_compare(a, b, metric, seed) for metric in COMPARED)
+    test = mcnemar(a.seeds[0].own, b.seeds[0].own)
+    return StudyPair(a.run.panel, a.run.name, b.run.name, comparisons, {}, test, test.p_value, "")
+
+
+def _compare(a: Result, b: Result, metric: str, seed: int) -> Comparison:
+    main = next(iter(a.seeds[0].own.slices))
+    # The same draws of families for both sides, so that what makes a draw easy cancels; seeds are drawn apart.
+    draws = _draws(a, main, metric, seed) - _draws(b, main, metric, seed + 1)
+    value = a.run.summary[main][metric].value - b.run.summary[main][metric].value
+    return judge(metric, main, value, draws, a.seeds[0].own.confidence)
+
+
+def _draws(result: Result, slice_name: str, metric: str, seed: int) -> FloatArray:
+    return mean_draws([one.own_draws[slice_name][METRICS.index(metric)] for one in result.seeds], seed)
+
+
+def _corrected(pairs: Sequence[StudyPair]) -> list[StudyPair]:
+    """Correct every metric's p-values over the pairs of a panel (Holm), and say what is left."""
+    if not pairs:
+        return []
+    by_metric = [holm([pair.comparisons[place].p_value for pair in pairs]) for place in range(len(COMPARED))]
+    decisions = holm([pair.mcnemar.p_value for pair in pairs])
+    corrected = []
+    for pair, decided, *p_values in zip(pairs, decisions, *by_metric, strict=True):
+        comparisons = tuple(
+            replace(one, verdict=one.verdict if p < _LEVEL else "not distinguishable")
+            for one, p in zip(pair.comparisons, p_values, strict=True)
+        )
+        p_holm = dict(zip(COMPARED, p_values, strict=True))
+        sentence = _sentence(pair, comparisons, p_holm)
+        corrected.append(
+            replace(pair, comparisons=comparisons, p_holm=p_holm, mcnemar_holm=decided, sentence=sentence)
+        )
+    return corrected
+
+
+def _sentence(pair: StudyPair, comparisons: Sequence[Comparison], p_holm: dict[str, float]) -> str:
+    told = [one for one in comparisons if one.verdict != "not distinguishable"]
+    if not told:
+        ends = ", ".join(
+            f"{METRIC_WORDS[one.metric]} differs by {_difference(one.difference)}" for one in comparisons
+        )
+        return f"{pair.first} and {pair.second} are not distinguishable: {ends}."
+    verdicts = {one.verdict for one in told}
+    word = f"{verdicts.pop()} than" if len(verdicts) == 1 else "better in one and worse in the other metric than"
+    facts = ", ".join(
+        f"{METRIC_WORDS[one.metric]} by {_difference(one.difference)}, p = {number(p_holm[one.metric])}"
+        for one in told
+    )
+    rest = [METRIC_WORDS[one.metric] for one in comparisons if one not in told]
+    open_ = f"; by {rest[0]} they are not distinguishable" if rest else ""
+    return f"{pair.first} is {word} {pair.second}: {facts}{open_}."
+
+
+def _difference(interval: Interval) -> str:
+    sign = "+" if interval.value > 0 else ""
+    return f"{sign}{number(interval.value)} {bracket(interval)}".strip()

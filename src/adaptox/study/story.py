@@ -1,0 +1,167 @@
+"""Results → the story that a study's report tells."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adaptox.adapt import read_and_prepare
+from adaptox.errors import DataError
+from adaptox.evaluate import Interval, commit, hardware
+from adaptox.records import Progress
+from adaptox.report.study.values import (
+    ErrorShare,
+    StudyMistake,
+    StudyPair,
+    StudyStory,
+    Summary,
+    TeacherAgreement,
+)
+from adaptox.study.grid import Planned, StudyConfig
+from adaptox.study.paper import PAPER
+from adaptox.study.results import Result
+from adaptox.text import render
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The data of a panel, as its first run has it.
+
+    Attributes:
+        texts: example id → rendered text, of the test rows.
+        data_sha256: of the prepared rows.
+        notes: gaps that a reader of the numbers must know, and what a random split leaks.
+    """
+
+    texts: Mapping[str, str]
+    data_sha256: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A finished study that this one is set beside."""
+
+    title: str
+    runs: Mapping[tuple[str, str], Summary]
+
+
+def read_panels(runs: Sequence[Planned], progress: Progress) -> dict[str, Panel]:
+    """Read and prepare the data of every panel, before a run is made.
+
+    Raises:
+        InputError: a source cannot be read.
+    """
+    first = {run.panel: run for run in reversed(runs)}
+    return {panel: _panel(run, progress) for panel, run in reversed(first.items())}
+
+
+def tell(
+    study: StudyConfig,
+    results: Sequence[Result],
+    panels: Mapping[str, Panel],
+    *,
+    pairs: Sequence[StudyPair],
+    mistakes: Sequence[StudyMistake],
+    shares: Sequence[ErrorShare],
+    command: str,
+) -> StudyStory:
+    """Put the story of a study together."""
+    before = read_before(study)
+    evaluation = next(seed.own for result in results for seed in result.seeds)
+    names = {result.run.name for result in results}
+    return StudyStory(
+        title=study.name,
+        question=study.question,
+        panels=tuple(panels),
+        panel_words=study.panel_words,
+        axes={
+            axis: tuple(dict.fromkeys(result.run.variants[axis] for result in results))
+            for axis in study.axes
+            if axis != study.panel
+        },
+        runs=tuple(result.run for result in results),
+        pairs=tuple(pairs),
+        mistakes=tuple(mistakes),
+        error_shares=tuple(shares),
+        paper={name: paper for name, paper in PAPER.items() if name in names},
+        before=before.runs,
+        before_title=before.title,
+        agreement=_agreement(results),
+        notes=tuple(dict.fromkeys(note for panel in panels.values() for note in panel.notes)),
+        hardware=hardware(),
+        commit=commit(),
+        data_sha256={name: panel.data_sha256 for name, panel in panels.items()},
+        command=command,
+        resamples=evaluation.resamples,
+        confidence=evaluation.confidence,
+    )
+
+
+def read_before(study: StudyConfig) -> Before:
+    """Read the study that this one is set beside: what its runs came to on their main slice.
+
+    Raises:
+        DataError: no such file, or not one that a study wrote.
+    """
+    if not study.beside:
+        return Before("", {})
+    path = Path(study.beside)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        runs = {(run["panel"], run["name"]): _summary(run) for run in data["runs"] if run["slices"]}
+        return Before(str(data["title"]), runs)
+    except FileNotFoundError as error:
+        raise DataError(f"beside: no file {path}: run that study first, or leave `beside` out") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"beside: {path} is not the study.json of a study ({error}): run that study again"
+        ) from error
+
+
+def _summary(run: Mapping[str, Any]) -> Summary:
+    main = next(iter(run["slices"].values()))
+    return {
+        name: Interval(*(math.nan if entry[end] is None else entry[end] for end in ("value", "low", "high")))
+        for name, entry in main.items()
+        if isinstance(entry, dict)
+    }
+
+
+def _panel(run: Planned, progress: Progress) -> Panel:
+    config = run.config
+    data = read_and_prepare(config, progress)
+    notes = [note for reading in data.readings for note in reading.origin.notes]
+    if config.distill.teacher:
+        notes.insert(0, f"The teacher is {config.distill.teacher}, a model of ours, and not OpenAI's moderation.")
+    if config.prepare.split == "resplit" and config.prepare.group == "none":
+        leak = data.prepared.manifest.test_leak
+        notes.insert(
+            0,
+            f"{run.panel or 'All runs'}: rows were split at random, so {leak.rows} of {leak.of_rows} test rows "
+            f"({leak.positive} of {leak.of_positive} positive ones) have a near-copy in training.",
+        )
+    texts = {example.id: render(example.conversation, config.text).text for example in data.judged}
+    return Panel(texts, data.prepared.manifest.sha256, tuple(notes))
+
+
+def _agreement(results: Sequence[Result]) -> tuple[TeacherAgreement, ...]:
+    """Take the teacher's agreement from the first run that a bundle taught."""
+    for result in results:
+        for seed in result.seeds:
+            if seed.metrics.get("teacher"):
+                return tuple(
+                    TeacherAgreement(
+                        entry["name"],
+                        entry["n"],
+                        Interval(
+                            *(math.nan if entry[end] is None else entry[end] for end in ("value", "low", "high"))
+                        ),
+                    )
+                    for entry in seed.metrics["teacher"]
+                )
+    return ()

@@ -1,0 +1,138 @@
+"""One run of a study, in this process or in one of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.queues import Queue
+from pathlib import Path
+
+import torch
+import transformers
+
+from adaptox.adapt import adapt
+from adaptox.adapt.folder import CONFIG, METRICS
+from adaptox.errors import AdaptoxError, InterruptedRunError, storage_errors
+from adaptox.records import Progress
+from adaptox.study.grid import Planned
+
+# (label of the run, stage, done, total).
+Report = tuple[str, str, int, int]
+
+_REPORT_EVERY_S = 0.5
+_reports: Queue[Report] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a process needs to make one run.
+
+    Attributes:
+        run: which.
+        folder: its run folder.
+        key: of its settings, data and code.
+        device: ``cpu``, a GPU such as ``cuda:1``, or empty for what is there.
+        threads: of the processor, for this process.
+        command: shown in its report.
+    """
+
+    run: Planned
+    folder: Path
+    key: str
+    device: str
+    threads: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended: `error` is empty if it came to a model; `wall_s` counts this process only."""
+
+    label: str
+    error: str
+    wall_s: float
+
+
+def enter(reports: Queue[Report]) -> None:
+    """Prepare a process: where it reports to, and that it ends with its parent."""
+    global _reports
+    _reports = reports
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def make_reporting(order: Order) -> Ended:
+    """Make one run in a process that `enter` prepared."""
+    last = 0.0
+
+    def report(label: str, stage: str, done: int, total: int) -> None:
+        nonlocal last
+        if _reports is not None and time.perf_counter() - last >= _REPORT_EVERY_S:
+            last = time.perf_counter()
+            _reports.put((label, stage, done, total))
+
+    return make(order, report)
+
+
+def make(order: Order, report: Callable[[str, str, int, int], None]) -> Ended:
+    """Make one run, or go on with it.
+
+    Args:
+        order: which, where, and on what.
+        report: told the run's label, stage, steps done and steps in all.
+
+    Raises:
+        InterruptedRunError: the user stopped it.
+    """
+    if order.device:
+        # Read when the GPU is first used, which is in this run.
+        os.environ["CUDA_VISIBLE_DEVICES"] = "" if order.device == "cpu" else order.device.removeprefix("cuda:")
+    torch.set_num_threads(order.threads)
+    start = time.perf_counter()
+    error = ""
+    try:
+        _make(order, partial(report, order.run.label))
+    except InterruptedRunError:
+        raise
+    except AdaptoxError as failure:
+        error = str(failure)
+    return Ended(order.run.label, error, time.perf_counter() - start)
+
+
+def is_kept(order: Order) -> bool:
+    """Tell whether an earlier study finished this very run."""
+    return _is_same(order) and (order.folder / METRICS).is_file()
+
+
+def _key_file(order: Order) -> Path:
+    return order.folder.with_name(f"{order.folder.name}.key")
+
+
+def _is_same(order: Order) -> bool:
+    key = _key_file(order)
+    return key.is_file() and key.read_text(encoding="utf-8") == order.key
+
+
+def _make(order: Order, progress: Progress) -> None:
+    if not _is_same(order):
+        key = _key_file(order)
+        with storage_errors(order.folder):
+            # The folder goes first: a kill between the two leaves nothing that looks like this run.
+            shutil.rmtree(order.folder, ignore_errors=True)
+            key.parent.mkdir(parents=True, exist_ok=True)
+            key.write_text(order.key, encoding="utf-8")
+    begun = (order.folder / CONFIG).is_file()
+    adapt(order.run.config, order.folder, resume=begun, command=order.command, progress=progress)
+
+
+def _end_with_parent(parent: int) -> None:
+    """Leave no orphan: a killed study would go on in its processes, and meet itself when it is started again."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)

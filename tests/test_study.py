@@ -1,0 +1,355 @@
+"""Studies: the grid, what is kept, what fails, and what the runs say together."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tiny
+from adaptox import study as studies
+from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError, RunError
+from adaptox.evaluate import METRICS, holm
+from adaptox.study import StudyConfig, load_study, plan
+from adaptox.study.keys import Keys
+from adaptox.study.paper import PAPER
+from adaptox.study.results import mean_draws
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = sorted((ROOT / "configs").glob("study*.toml"))
+
+
+def tables(base: Path, data: Path, **changes: object) -> dict[str, object]:
+    """Give the settings of a study of two runs on the tiny data."""
+    common = tiny.settings(base, data).model_dump(mode="json", exclude_unset=True)
+    del common["name"]
+    return {
+        "name": "tiny",
+        "common": common,
+        "axes": {"adapter": {"all": {}, "lora": {"adapter": {"kind": "lora"}, "train": {"learning_rate": 1e-2}}}},
+        **changes,
+    }
+
+
+def make(base: Path, data: Path, out: Path, **changes: object) -> studies.StudyStory:
+    return studies.study(StudyConfig.model_validate(tables(base, data, **changes)), out)
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory):
+    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
+
+
+@pytest.fixture(scope="module")
+def done(tiny_bert, csv, tmp_path_factory):
+    """A study of two runs over two seeds, one of which fails."""
+    out = tmp_path_factory.mktemp("study") / "out"
+    axes = tables(tiny_bert, csv)["axes"]["adapter"] | {
+        "broken": {"adapter": {"targets": ["nothing"], "kind": "lora"}}
+    }
+    story = make(tiny_bert, csv, out, axes={"adapter": axes}, seeds=[0, 1], against="all")
+    return story, out
+
+
+# The grid
+
+
+def test_every_combination_is_planned_once_for_every_seed():
+    config = StudyConfig.model_validate(
+        {"seeds": [0, 3], "axes": {"data": {"a": {}, "b": {}}, "loss.kind": ["bce", "focal"]}}
+    )
+    runs = plan(config)
+    assert [run.label for run in runs] == [
+        f"{data}-{loss}-s{seed}" for data in "ab" for loss in ("bce", "focal") for seed in (0, 3)
+    ]
+    assert [run.config.loss.kind for run in runs[:3]] == ["bce", "bce", "focal"]
+    assert {run.config.seed for run in runs} == {0, 3}
+
+
+def test_all_seeds_share_one_split_of_the_data():
+    runs = plan(StudyConfig.model_validate({"seeds": [4, 5], "axes": {"train.epochs": [1]}}))
+    assert {run.config.data_seed for run in runs} == {0}
+
+
+def test_any_setting_is_an_axis_in_one_line():
+    axes = {"distill.sigma": [0, 0.5, 1], "adapter.targets": [["query"], ["query", "value"]]}
+    runs = plan(StudyConfig.model_validate({"axes": axes}))
+    assert [(run.config.distill.sigma, run.config.adapter.targets) for run in runs[1:3]] == [
+        (0, ("query", "value")),
+        (0.5, ("query",)),
+    ]
+    assert runs[1].name == "0-query+value"
+
+
+def test_learning_rates_follow_the_kind_of_adapter_unless_they_are_set():
+    axes = {"adapter": {"all": {}, "lora": {"adapter.kind": "lora"}}}
+    rules = [{"when": {"adapter": "lora"}, "set": {"train.learning_rate": 3e-4}}]
+    free, ruled = (plan(StudyConfig.model_validate({"axes": axes, "rules": r})) for r in ([], rules))
+    assert [run.config.train.learning_rate for run in free] == [7e-5, 1e-3]
+    assert [run.config.train.learning_rate for run in ruled] == [7e-5, 3e-4]
+
+
+def test_a_rule_may_give_fewer_seeds():
+    axes = {"data": {"sampled": {"prepare.sample": "balanced"}, "full": {}}}
+    rules = [{"when": {"data": "full"}, "seeds": [0]}]
+    runs = plan(StudyConfig.model_validate({"axes": axes, "seeds": [0, 1, 2], "rules": rules}))
+    assert [run.label for run in runs] == ["sampled-s0", "sampled-s1", "sampled-s2", "full-s0"]
+
+
+def test_a_collapse_is_recorded_and_not_an_error():
+    assert all(run.config.train.allow_collapse for run in plan(StudyConfig.model_validate({"axes": {"seed": [1]}})))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"panel": "dat"}, "panel names no axis: did you mean 'data'"),
+        ({"rules": [{"when": {"dta": "a"}}]}, "rules.when names no axis: did you mean 'data'"),
+        ({"rules": [{"when": {"data": "c"}}]}, "rules.when.data: there are: a, b"),
+        ({"seeds": [1, 1]}, "seeds must differ, got 1, 1"),
+    ],
+)
+def test_what_names_nothing_is_refused_with_what_there_is(changes, message):
+    with pytest.raises(ValueError, match=message):
+        StudyConfig.model_validate({"axes": {"data": {"a": {}, "b": {}}}, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"axes": {"train.epoch": [1]}}, "run 1: unknown key 'train.epoch': did you mean 'epochs'"),
+        ({"names": {"a": "x", "b": "x"}}, "two runs would be called x-s0: give them different `names`"),
+        ({"against": "c"}, "against names no run: there are: a, b"),
+    ],
+)
+def test_a_grid_that_cannot_be_laid_out_is_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(StudyConfig.model_validate({"axes": {"data": {"a": {}, "b": {}}}, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("axes = 1 1", "is not valid TOML"),
+        ("nme = 'x'\n[axes]\nseed = [1]", "unknown key 'nme': did you mean 'name'.*settings of runs go below"),
+        ("name = 'x'", "axes: Field required"),
+    ],
+)
+def test_a_file_that_is_no_study_is_refused(tmp_path, text, message):
+    path = tmp_path / "study.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load_study(path)
+    with pytest.raises(ConfigError, match="expected a TOML file"):
+        load_study(tmp_path / "nothing.toml")
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_every_study_that_ships_can_be_laid_out(path):
+    study = load_study(path)
+    assert study.name == path.stem
+    assert plan(study)
+    assert all((ROOT / settings).is_file() for settings in study.needs.values())
+
+
+def test_the_studies_of_the_paper_have_its_eight_runs():
+    for name in ("study", "study-as-written", "study-demo"):
+        assert {run.name for run in plan(load_study(ROOT / f"configs/{name}.toml"))} == set(PAPER)
+
+
+# The paper's own figures
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_f1_follows_from_its_precision_and_recall(name):
+    for figures in (PAPER[name].small, PAPER[name].full):
+        total = figures["precision"] + figures["recall"]
+        expected = 2 * figures["precision"] * figures["recall"] / total if total else 0
+        assert figures["f1"] == pytest.approx(expected, abs=2e-4)
+
+
+# Runs
+
+
+def test_a_failed_run_does_not_end_the_study_and_is_shown_as_what_it_is(done):
+    story, out = done
+    states = {run.name: (run.state, run.seeds) for run in story.runs}
+    assert states["all"][1] == states["lora"][1] == (0, 1)
+    assert states["broken"] == ("failed", ())
+    broken = next(run for run in story.runs if run.name == "broken")
+    assert "no linear module 'nothing'" in broken.notes[0]
+    assert "broken" in (out / "study.html").read_text()
+
+
+def test_the_result_file_holds_every_run_with_its_seeds_and_no_text(done, csv):
+    story, out = done
+    written = json.loads((out / "study.json").read_text())
+    runs = {run["name"]: run for run in written["runs"]}
+    assert set(runs["all"]["slices"]) == {"all", "small"}
+    small = runs["all"]["slices"]["small"]
+    assert small["n"] == 2 * small["positives"]
+    for seed, evaluation in zip(runs["all"]["seeds"], story.runs[0].evaluations, strict=True):
+        assert seed["metrics"]["f1"] == evaluation.main.metrics["f1"].value
+    means = [np.mean([seed["metrics"]["auprc"] for seed in run["seeds"]]) for run in runs.values() if run["seeds"]]
+    assert [runs[name]["slices"]["all"]["auprc"]["value"] for name in ("all", "lora")] == pytest.approx(means)
+    text = tiny.texts()[0][0]
+    assert text not in (out / "study.json").read_text()
+    assert written["commit"] and written["hardware"] and written["panels"][0]["data_sha256"]
+
+
+def test_pairs_are_compared_with_the_named_run_and_corrected(done):
+    story, _ = done
+    (pair,) = story.pairs
+    assert (pair.first, pair.second) == ("lora", "all")
+    assert pair.p_holm["f1"] == holm([pair.comparisons[1].p_value])[0]
+    difference = story.runs[1].summary["all"]["f1"].value - story.runs[0].summary["all"]["f1"].value
+    assert pair.comparisons[1].difference.value == pytest.approx(difference)
+    assert pair.sentence.startswith("lora")
+
+
+def test_a_finished_study_is_not_run_again(done, tiny_bert, csv, monkeypatch):
+    _, out = done
+    monkeypatch.setattr("adaptox.study.worker.adapt", lambda *_, **__: pytest.fail("a run was repeated"))
+    before = json.loads((out / "study.json").read_text())
+    again = make(tiny_bert, csv, out, seeds=[0, 1], against="all")
+    runs = [run for run in before["runs"] if run["name"] != "broken"]
+    assert [run.name for run in again.runs] == [run["name"] for run in runs]
+    assert json.loads((out / "study.json").read_text())["runs"] == runs
+
+
+def test_what_a_change_concerns_is_made_again_and_nothing_else(tiny_bert, csv):
+    keys = Keys()
+    first, second = plan(StudyConfig.model_validate(tables(tiny_bert, csv)))
+    renamed, changed = (
+        plan(StudyConfig.model_validate(tables(tiny_bert, csv, **{"names": {"lora": "x"}, "rules": rules})))
+        for rules in ([], [{"when": {"adapter": "lora"}, "set": {"adapter.r": 2}}])
+    )
+    assert keys.key(first.config) == keys.key(changed[0].config) == keys.key(renamed[0].config)
+    assert keys.key(second.config) == keys.key(renamed[1].config) != keys.key(changed[1].config)
+
+
+def test_other_data_makes_another_key(tiny_bert, tmp_path):
+    path = tiny.write_csv(tmp_path / "rows.csv", tiny.texts())
+    (first, _) = plan(StudyConfig.model_validate(tables(tiny_bert, path)))
+    before = Keys().key(first.config)
+    tiny.write_csv(path, tiny.texts(seed=1))
+    assert Keys().key(first.config) != before
+
+
+def test_an_interrupted_study_ends_as_if_it_had_not_been(done, tiny_bert, csv, tmp_path):
+    finished, _ = done
+    out = tmp_path / "out"
+    config = StudyConfig.model_validate(tables(tiny_bert, csv))
+
+    def stop(board: studies.Board) -> None:
+        state = next(run for run in board.runs if run.state != "done")
+        if state.stage == "train" and state.done == 9:
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedRunError, match="run the same command again to go on"):
+        studies.study(config, out, watch=stop)
+    with pytest.raises(InterruptedRunError):
+        studies.study(config, out, watch=stop)
+    story = studies.study(config, out)
+    for run, other in zip(story.runs, finished.runs, strict=False):
+        np.testing.assert_array_equal(run.evaluations[0].rows.probs, other.evaluations[0].rows.probs)
+
+
+@pytest.mark.slow
+def test_a_killed_study_of_several_processes_leaves_no_orphan_and_goes_on(tiny_bert, csv, tmp_path):
+    out = tmp_path / "out"
+    path = tmp_path / "study.json"
+    path.write_text(json.dumps(tables(tiny_bert, csv)))
+    code = (
+        "import json, sys; from pathlib import Path; from adaptox import study as s\n"
+        "if __name__ == '__main__':\n"
+        "    config = s.StudyConfig.model_validate(json.loads(Path(sys.argv[1]).read_text()))\n"
+        "    s.study(config, Path(sys.argv[2]), jobs=2)\n"
+    )
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    process = subprocess.Popen([sys.executable, str(script), str(path), str(out)])
+    deadline = time.monotonic() + 90
+    while not list(out.glob("runs/*/config.json")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    subprocess.run([sys.executable, str(script), str(path), str(out)], check=True, timeout=120)
+    assert {run["state"] for run in json.loads((out / "study.json").read_text())["runs"]} <= {"done", "collapsed"}
+
+
+def test_a_study_in_which_every_run_fails_is_an_error(tiny_bert, csv, tmp_path):
+    broken = {"adapter": {"a": {"adapter": {"kind": "lora", "targets": ["nothing"]}}}}
+    with pytest.raises(RunError, match="every run of the study failed; the first one: adapter.targets"):
+        make(tiny_bert, csv, tmp_path / "out", axes=broken)
+
+
+def test_a_folder_that_holds_something_else_is_left_alone(tiny_bert, csv, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds something else than a study"):
+        make(tiny_bert, csv, tmp_path)
+    with pytest.raises(InputError, match="is a file"):
+        make(tiny_bert, csv, tmp_path / "mine.txt")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+# What is set beside
+
+
+def test_another_study_gives_the_runs_as_they_were_before(done, tiny_bert, csv):
+    story, out = done
+    beside = str(out / "study.json")
+    again = make(tiny_bert, csv, out, seeds=[0, 1], beside=beside)
+    assert again.before_title == "tiny"
+    assert again.before["", "lora"]["f1"].value == story.runs[1].summary["all"]["f1"].value
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "no file"), ("{}", "is not the study.json of a study")])
+def test_a_study_beside_that_cannot_be_read_is_refused_before_anything_is_run(
+    tiny_bert, csv, tmp_path, content, message
+):
+    path = tmp_path / "other.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        make(tiny_bert, csv, tmp_path / "out", beside=str(path))
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_a_study_needs_is_made_first_and_once(tiny_bert, csv, tmp_path):
+    settings = tiny.write_toml(tmp_path / "base.toml", tiny.settings(tiny_bert, csv))
+    base = tmp_path / "base"
+    needs = {str(base): str(settings)}
+    axes = {"base.name": [str(base / "bundle")]}
+    story = make(tiny_bert, csv, tmp_path / "out", needs=needs, axes=axes)
+    assert story.runs[0].training[0].total
+    before = (base / "metrics.json").stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "out")
+    make(tiny_bert, csv, tmp_path / "out", needs=needs, axes=axes)
+    assert (base / "metrics.json").stat().st_mtime_ns == before
+
+
+# Over the seeds
+
+
+def test_the_mean_over_seeds_is_drawn_with_seeds_replaced():
+    draws = [np.zeros(4000), np.ones(4000)]
+    means = mean_draws(draws, seed=0)
+    shares = [float((means == value).mean()) for value in (0.0, 0.5, 1.0)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.03)
+
+
+def test_one_seed_has_no_spread_and_two_have(done, tiny_bert, csv):
+    story, out = done
+    values = [evaluation.main.metrics["f1"].value for evaluation in story.runs[0].evaluations]
+    assert story.runs[0].spread["f1"] == pytest.approx(np.std(values, ddof=1))
+    single = make(tiny_bert, csv, out)
+    assert all(math.isnan(single.runs[0].spread[metric]) for metric in METRICS)
