@@ -29,6 +29,7 @@ from adaptox.config import LEARNING_RATES, Config, Section
 from adaptox.evaluate.values import Interval
 from adaptox.report import insert_between_markers, render_results
 from adaptox.report.phrases import count, parameters, with_interval
+from adaptox.study.grid import Rule, StudyConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 # The run whose result is the README's one number, and the base's on the same rows before adaptation.
@@ -130,6 +131,9 @@ def settings_page() -> str:
         f"## At the top\n\n{_rows(Config)}",
         *_tables(Config, ""),
         f"`train.learning_rate`, left out, is {rates}.\n",
+        "# Studies\n\nA study's TOML file has these keys; `common`, the axes' values and the rules' `set` hold "
+        f"keys from above, dotted or in tables.\n\n{_rows(StudyConfig)}",
+        f"## [[rules]]\n\n{(Rule.__doc__ or '').strip()}\n\n{_rows(Rule)}",
     ]
     return "\n".join(parts)
 
@@ -219,8 +223,10 @@ def _type_name(annotation: Any) -> str:
     if origin is Literal:
         return " ".join(f"`{value}`" for value in arguments)
     if origin in (Union, types.UnionType):
-        return " ".join(_type_name(item) for item in arguments if item is not type(None))
-    if origin is tuple:
+        return " or ".join(_type_name(item) for item in arguments if item is not type(None))
+    if annotation is Any:
+        return "setting"
+    if origin in (tuple, list):
         return f"list of {_type_name(arguments[0])}"
     if origin is dict:
         return f"table of {_type_name(arguments[1])}"

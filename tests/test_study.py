@@ -202,7 +202,7 @@ def test_the_result_file_holds_every_run_with_its_seeds_and_no_text(done, csv):
     assert [runs[name]["slices"]["all"]["auprc"]["value"] for name in ("all", "lora")] == pytest.approx(means)
     text = tiny.texts()[0][0]
     assert text not in (out / "study.json").read_text()
-    assert written["commit"] and written["hardware"] and written["panels"][0]["data_sha256"]
+    assert all([written["commit"], written["hardware"], written["panels"][0]["data_sha256"]])
 
 
 def test_pairs_are_compared_with_the_named_run_and_corrected(done):
@@ -288,7 +288,7 @@ def test_a_killed_study_of_several_processes_leaves_no_orphan_and_goes_on(tiny_b
 
 def test_a_study_in_which_every_run_fails_is_an_error(tiny_bert, csv, tmp_path):
     broken = {"adapter": {"a": {"adapter": {"kind": "lora", "targets": ["nothing"]}}}}
-    with pytest.raises(RunError, match="every run of the study failed; the first one: adapter.targets"):
+    with pytest.raises(RunError, match=r"every run of the study failed; the first one: adapter\.targets"):
         make(tiny_bert, csv, tmp_path / "out", axes=broken)
 
 

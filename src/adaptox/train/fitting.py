@@ -131,14 +131,15 @@ def _trainer(
     prior = rows.prior.to(arguments.device)
     objective = losses.build_objective(config.loss, config.distill, prior, config.outputs.names)
     indifferent = rows.indifferent_loss(objective, arguments.device)
-    per_step = config.train.batch_size * config.train.accumulation * processes()
+    # The batches that make up an update are of different lengths: it sees short and long prompts.
+    per_batch = config.train.batch_size * processes()
     with storage_errors(folder), quiet():
         trainer = ModerationTrainer(
             objective=objective,
             model=network,
             args=arguments,
             data_collator=Collator(encoder),
-            train_dataset=Epochs(rows, per_step, config.train.buckets, config.seed),
+            train_dataset=Epochs(rows, per_batch, config.train.buckets, config.seed),
             eval_dataset=longest_first(held),
             compute_metrics=_auprc,
             optimizers=(make_optimizer(network, config.train), None),

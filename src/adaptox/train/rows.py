@@ -122,16 +122,16 @@ class Epochs(Dataset[Row]):
 
     Args:
         rows: what is ordered.
-        per_step: rows that make up an update, over all devices.
+        per_batch: rows that are computed together, over all devices.
         buckets: put rows of like length into the same batch, so that batches need little padding. The batches
             themselves come in random order: sorted as the library leaves them, an epoch would end on its shortest
             rows, and the model with it.
         seed: of the order.
     """
 
-    def __init__(self, rows: Rows, per_step: int, buckets: bool, seed: int) -> None:
+    def __init__(self, rows: Rows, per_batch: int, buckets: bool, seed: int) -> None:
         self._rows = rows
-        self._per_step = per_step
+        self._per_batch = per_batch
         self._buckets = buckets
         self._seed = seed
         self._order: list[int] = []
@@ -141,7 +141,7 @@ class Epochs(Dataset[Row]):
         """Draw the order of an epoch; called by accelerate."""
         generator = torch.Generator().manual_seed(int(np.random.default_rng((self._seed, epoch)).integers(2**62)))
         if self._buckets:
-            self._order = _bucketed(self._rows.lengths, self._per_step, generator)
+            self._order = _bucketed(self._rows.lengths, self._per_batch, generator)
         else:
             self._order = torch.randperm(len(self._rows), generator=generator).tolist()
 
@@ -152,12 +152,12 @@ class Epochs(Dataset[Row]):
         return self._rows[self._order[index]]
 
 
-def _bucketed(lengths: Sequence[int], per_step: int, generator: torch.Generator) -> list[int]:
-    """Order rows so that each run of `per_step` is of like length; a smaller last run stays last."""
-    order: list[int] = get_length_grouped_indices(lengths, per_step, generator=generator)  # type: ignore[no-untyped-call]
-    whole = len(order) // per_step
+def _bucketed(lengths: Sequence[int], per_batch: int, generator: torch.Generator) -> list[int]:
+    """Order rows so that each run of `per_batch` is of like length; a smaller last run stays last."""
+    order: list[int] = get_length_grouped_indices(lengths, per_batch, generator=generator)  # type: ignore[no-untyped-call]
+    whole = len(order) // per_batch
     shuffled = torch.randperm(whole, generator=generator).tolist()
-    return [index for batch in [*shuffled, whole] for index in order[batch * per_step : (batch + 1) * per_step]]
+    return [index for batch in [*shuffled, whole] for index in order[batch * per_batch : (batch + 1) * per_batch]]
 
 
 def longest_first(rows: Rows) -> Subset[Row]:
