@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from peft import get_peft_model_state_dict
+from safetensors.torch import load_file
 from sklearn.metrics import average_precision_score
 
 import toy
@@ -242,7 +244,7 @@ def test_accumulated_batches_and_recomputed_layers_give_the_same_weights(tiny_be
 
 
 # Read by `fit` itself, not by transformers.
-ELSEWHERE = {"head_learning_rate", "buckets", "patience", "keep_best", "allow_collapse"}
+ELSEWHERE = {"head_learning_rate", "buckets", "patience", "keep_best", "average", "allow_collapse"}
 OTHER = {
     "epochs": 7,
     "learning_rate": 3e-4,
@@ -258,6 +260,7 @@ OTHER = {
     "gradient_checkpointing": True,
     "patience": 7,
     "keep_best": False,
+    "average": 3,
     "evaluations_per_epoch": 3,
     "log_to": "mlflow",
     "allow_collapse": True,
@@ -519,3 +522,42 @@ def test_a_full_disk_leaves_no_half_checkpoint(tiny_bert, tmp_path, monkeypatch)
     with pytest.raises(StorageError, match=r"the disk is full; .* again with --resume"):
         toy.fit(tiny_bert, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+# --- averaging
+
+SOUP = {**LONG, "train__average": 3}
+
+
+@pytest.mark.parametrize(("best", "adapter"), [(True, "none"), (True, "lora"), (False, "none")])
+def test_the_kept_weights_are_the_mean_of_the_chosen_checkpoints(tiny_bert, tmp_path, best, adapter):
+    run = toy.fit(tiny_bert, tmp_path, **SOUP, train__keep_best=best, adapter__kind=adapter)
+    scored = [(entry["eval_auprc"], entry["step"]) for entry in run.fitted.history if "eval_auprc" in entry]
+    ranked = sorted(scored, key=lambda one: (-one[0], one[1])) if best else scored[::-1]
+    files = sorted((tmp_path / "kept").iterdir(), key=lambda path: int(path.stem))
+    assert [int(path.stem) for path in files] == sorted(step for _, step in ranked[:3])
+    saved = [load_file(path) for path in files]
+    own = get_peft_model_state_dict(run.network) if adapter == "lora" else run.network.state_dict()
+    for name in saved[0]:
+        torch.testing.assert_close(own[name], sum(weights[name] for weights in saved) / 3)
+    assert any(not torch.equal(own[name], tensor) for name, tensor in saved[0].items())
+
+
+@pytest.mark.parametrize("step", [9, 35])
+def test_an_averaged_training_that_is_resumed_ends_as_if_nothing_had_happened(tiny_bert, tmp_path, step):
+    undisturbed = toy.fit(tiny_bert, tmp_path / "one", **SOUP)
+    interrupted(tiny_bert, tmp_path / "two", step, **SOUP)
+    newest = max(int(path.name.split("-")[1]) for path in (tmp_path / "two").glob("checkpoint-*"))
+    # As if it had been killed between writing a checkpoint and keeping its weights.
+    (tmp_path / "two" / "kept" / f"{newest}.safetensors").unlink(missing_ok=True)
+    resumed = toy.fit(tiny_bert, tmp_path / "two", resume=True, **SOUP)
+    assert_as_if_nothing_had_happened(resumed, undisturbed)
+
+
+def test_kept_weights_that_are_lost_are_an_error(tiny_bert, tmp_path):
+    last_five = {**SOUP, "train__average": 5, "train__keep_best": False}
+    interrupted(tiny_bert, tmp_path, 35, **last_five)
+    for path in (tmp_path / "kept").iterdir():
+        path.unlink()
+    with pytest.raises(StorageError, match="is gone, which the run still needs: start over with --overwrite"):
+        toy.fit(tiny_bert, tmp_path, resume=True, **last_five)

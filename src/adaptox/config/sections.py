@@ -131,6 +131,9 @@ class TrainConfig(Section):
     """Evaluations without a better validation AUPRC before training stops."""
     keep_best: bool = True
     """Keep the checkpoint with the best validation AUPRC; false keeps the last (the study)."""
+    average: int = Field(1, ge=1)
+    """Average the weights of this many checkpoints, the best by validation AUPRC (arXiv 2203.05482); with
+    keep_best = false the last. 1 keeps one."""
     evaluations_per_epoch: int = Field(1, ge=1)
     """How often validation is scored and a checkpoint written."""
     log_to: Literal["none", "tensorboard", "mlflow"] = "none"

@@ -14,6 +14,7 @@ from transformers.trainer_callback import ExportableState
 from adaptox.config import TrainConfig
 from adaptox.errors import CollapseError
 from adaptox.records import Progress
+from adaptox.train import checkpoints
 
 # A training loss this many times that of a model that knows nothing has diverged: no bad batch of a sound training
 # comes near it.
@@ -37,6 +38,8 @@ def callbacks(
         DivergenceGuard(config, indifferent_loss),
         EarlyStoppingCallback(config.patience),
     ]
+    if config.average > 1:
+        made.append(WeightKeeper(config, folder))
     if config.log_to == "tensorboard":
         board = TensorBoardCallback()  # type: ignore[no-untyped-call]
         board.logging_dir = str(folder.parent / "tensorboard")
@@ -87,6 +90,34 @@ class Stopwatch(TrainerCallback, ExportableState):
         """Give the seconds trained up to the last checkpoint; 0 in processes that write none."""
         stored: Any = state.stateful_callbacks
         return float(stored[Stopwatch.__name__]["args"]["before_s"])
+
+
+class WeightKeeper(TrainerCallback):
+    """Keeps the weights that will be averaged when training is over.
+
+    Args:
+        config: how many, and which.
+        folder: where the checkpoints are.
+    """
+
+    def __init__(self, config: TrainConfig, folder: Path) -> None:
+        self._config = config
+        self._folder = folder
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Catch up with a checkpoint that was the last thing before an interruption; called by transformers."""
+        if state.global_step:
+            self._keep(state)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Keep the new weights if they are among those to average; called by transformers."""
+        self._keep(state)
+
+    def _keep(self, state: TrainerState) -> None:
+        if state.is_world_process_zero:
+            checkpoints.keep(self._folder, checkpoints.chosen(state, self._config.average, self._config.keep_best))
 
 
 class DivergenceGuard(TrainerCallback):

@@ -6,22 +6,25 @@ folder has moved; here it is found by its step.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import zipfile
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel, set_peft_model_state_dict
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, load_model
+from safetensors.torch import load_file
 from transformers import TrainerState
 
-from adaptox.errors import ConfigError
+from adaptox.errors import ConfigError, StorageError
 
 _STATE = "trainer_state.json"
-_WEIGHTS, _ADAPTER_WEIGHTS = "model.safetensors", "adapter_model.safetensors"
+_WEIGHT_FILES = ("model.safetensors", "adapter_model.safetensors")
+_KEPT = "kept"
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -76,12 +79,68 @@ def read_state(checkpoint: Path) -> TrainerState:
     return state
 
 
-def restore(network: torch.nn.Module, checkpoint: Path) -> None:
-    """Put a checkpoint's weights into the network that it was written from."""
+def chosen(state: TrainerState, average: int, best: bool) -> tuple[int, ...]:
+    """Choose the steps whose weights are averaged: the best by validation AUPRC, the best first, or the last.
+
+    Args:
+        state: of the training so far.
+        average: how many at most.
+        best: take the best, not the last.
+    """
+    scored = [(entry["eval_auprc"], entry["step"]) for entry in state.log_history if "eval_auprc" in entry]
+    ranked = sorted(scored, key=lambda one: (-one[0], one[1])) if best else scored[::-1]
+    return tuple(int(step) for _, step in ranked[:average])
+
+
+def keep(folder: Path, steps: Collection[int]) -> None:
+    """Keep the weights of these steps when their checkpoints are gone, and no others.
+
+    A kept file is a second name of the checkpoint's own: it takes no space as long as that is there.
+
+    Args:
+        folder: holds the checkpoints.
+        steps: whose checkpoints are there, or were kept before.
+    """
+    (folder / _KEPT).mkdir(exist_ok=True)
+    for path in (folder / _KEPT).glob("*.safetensors"):
+        if int(path.stem) not in steps or at(folder, int(path.stem)).is_dir():
+            path.unlink()
+    for step in steps:
+        if at(folder, step).is_dir():
+            os.link(weights(at(folder, step)), kept(folder, step))
+
+
+def kept(folder: Path, step: int) -> Path:
+    """Give the place of a step's kept weights."""
+    return folder / _KEPT / f"{step}.safetensors"
+
+
+def weights(checkpoint: Path) -> Path:
+    """Give the place of a checkpoint's weights."""
+    return next(checkpoint / name for name in _WEIGHT_FILES if (checkpoint / name).is_file())
+
+
+def restore(network: torch.nn.Module, files: Sequence[Path]) -> None:
+    """Put the mean of several files' weights into the network that they were written from.
+
+    Weights of one training tend to lie in one basin, and their mean depends less on the last few batches than any
+    of them (Wortsman et al., Model soups, arXiv 2203.05482).
+
+    Raises:
+        StorageError: a file is gone.
+    """
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise StorageError(f"{missing[0]} is gone, which the run still needs: start over with --overwrite")
+    mean = load_file(files[0])
+    for file in files[1:]:
+        for name, tensor in load_file(file).items():
+            mean[name] = mean[name] + tensor
+    mean = {name: tensor / len(files) for name, tensor in mean.items()} if len(files) > 1 else mean
     if isinstance(network, PeftModel):
-        set_peft_model_state_dict(network, load_file(checkpoint / _ADAPTER_WEIGHTS))
+        set_peft_model_state_dict(network, mean)
     else:
-        load_model(network, checkpoint / _WEIGHTS)
+        network.load_state_dict(mean)
 
 
 def _step(path: Path) -> int:
@@ -91,12 +150,12 @@ def _step(path: Path) -> int:
 def _is_whole(path: Path) -> bool:
     """Tell whether nothing is missing or cut off; files are written one after the other."""
     pickled = [path / "optimizer.pt", path / "scheduler.pt", *path.glob("rng_state*.pth")]
-    weights = [path / name for name in (_WEIGHTS, _ADAPTER_WEIGHTS) if (path / name).is_file()]
-    if len(pickled) < 3 or not weights or not all(zipfile.is_zipfile(file) for file in pickled):
+    files = [path / name for name in _WEIGHT_FILES if (path / name).is_file()]
+    if len(pickled) < 3 or not files or not all(zipfile.is_zipfile(file) for file in pickled):
         return False
     try:
         read_state(path)
-        for file in weights:
+        for file in files:
             with safe_open(file, "pt"):
                 pass
     except (OSError, ValueError, TypeError, SafetensorError):

@@ -43,8 +43,8 @@ class Fitted:
             of its parts together.
         rows_per_s: rows trained on per second over that time.
         steps: updates made.
-        best_step: the update whose weights were kept.
-        best_auprc: validation AUPRC there.
+        best_step: the update whose weights were kept; of several that were averaged, the best one.
+        best_auprc: validation AUPRC there, before averaging.
         precision: fp32 or bf16.
         peak_memory_mb: the largest resident memory (CPU) or allocated memory (GPU) of this process in training.
         head_moved: whether the weights of the head changed by more than rounding does.
@@ -99,7 +99,11 @@ def fit(
     trainer = _trainer(network, encoder, train, validation, config, folder, progress)
     state = _run(trainer, folder, resume)
     kept = (state.best_global_step if config.train.keep_best else None) or state.global_step
-    checkpoints.restore(network, checkpoints.at(folder, kept))
+    files = [checkpoints.weights(checkpoints.at(folder, kept))]
+    if config.train.average > 1:
+        steps = checkpoints.chosen(state, config.train.average, config.train.keep_best)
+        files = [checkpoints.kept(folder, step) for step in steps]
+    checkpoints.restore(network, files)
     # No process may run ahead and remove what another still reads.
     trainer.accelerator.wait_for_everyone()
     wall_s = Stopwatch.read(state)
