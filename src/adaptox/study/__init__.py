@@ -58,8 +58,7 @@ def study(
     runs = plan(config)
     _check(out)
     read_before(config)
-    for folder, settings in config.needs.items():
-        ensure(Path(folder), Path(settings), watch)
+    needed = [ensure(Path(folder), Path(settings), watch) for folder, settings in config.needs.items()]
     progress = _as_progress(watch)
     keys = Keys()
     orders = [
@@ -82,6 +81,7 @@ def study(
         pairs=compare_runs(results, config.against, seed),
         mistakes=common_mistakes(results, texts),
         shares=error_shares(results, texts, seed),
+        notes=[note for note in needed if note],
         command=command,
     )
     write_study(story, out)

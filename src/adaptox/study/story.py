@@ -68,6 +68,7 @@ def tell(
     pairs: Sequence[StudyPair],
     mistakes: Sequence[StudyMistake],
     shares: Sequence[ErrorShare],
+    notes: Sequence[str],
     command: str,
 ) -> StudyStory:
     """Put the story of a study together."""
@@ -92,7 +93,7 @@ def tell(
         before=before.runs,
         before_title=before.title,
         agreement=_agreement(results),
-        notes=tuple(dict.fromkeys(note for panel in panels.values() for note in panel.notes)),
+        notes=tuple(dict.fromkeys((*notes, *(note for panel in panels.values() for note in panel.notes)))),
         hardware=hardware(),
         commit=commit(),
         data_sha256={name: panel.data_sha256 for name, panel in panels.items()},
