@@ -123,7 +123,7 @@ def spread(value: float, digits: int = 3) -> str:
 
 
 def p_value(value: float) -> str:
-    """Write a p-value: ``.034``, ``< .001``."""
+    """Write a p-value for a cell: ``.034``, ``< .001``."""
     return f"<{_GAP}.001" if value < 0.001 else number(value)
 
 

@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from adaptox.evaluate import METRICS, Comparison, Interval, holm, mcnemar
+from adaptox.evaluate import METRICS, Comparison, holm, mcnemar
 from adaptox.evaluate.paired import judge
 from adaptox.records import FloatArray
-from adaptox.report.phrases import METRIC_WORDS, bracket, number
+from adaptox.report.phrases import METRIC_WORDS, p_value, signed, signed_bracket
 from adaptox.report.study.values import StudyPair
 from adaptox.study.results import Result, mean_draws
 
@@ -86,21 +86,14 @@ def _corrected(pairs: Sequence[StudyPair]) -> list[StudyPair]:
 def _sentence(pair: StudyPair, comparisons: Sequence[Comparison], p_holm: dict[str, float]) -> str:
     told = [one for one in comparisons if one.verdict != "not distinguishable"]
     if not told:
-        ends = ", ".join(
-            f"{METRIC_WORDS[one.metric]} differs by {_difference(one.difference)}" for one in comparisons
-        )
-        return f"{pair.first} and {pair.second} are not distinguishable: {ends}."
+        return f"{pair.first} and {pair.second} are not distinguishable."
     verdicts = {one.verdict for one in told}
-    word = f"{verdicts.pop()} than" if len(verdicts) == 1 else "better in one and worse in the other metric than"
+    word = f"{verdicts.pop()} than" if len(verdicts) == 1 else "better by one metric and worse by the other than"
     facts = ", ".join(
-        f"{METRIC_WORDS[one.metric]} by {_difference(one.difference)}, p = {number(p_holm[one.metric])}"
+        f"{METRIC_WORDS[one.metric]} {signed(one.difference.value)} {signed_bracket(one.difference)}, "
+        f"p = {p_value(p_holm[one.metric])}".replace("= <", "<")
         for one in told
     )
     rest = [METRIC_WORDS[one.metric] for one in comparisons if one not in told]
     open_ = f"; by {rest[0]} they are not distinguishable" if rest else ""
     return f"{pair.first} is {word} {pair.second}: {facts}{open_}."
-
-
-def _difference(interval: Interval) -> str:
-    sign = "+" if interval.value > 0 else ""
-    return f"{sign}{number(interval.value)} {bracket(interval)}".strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -11,6 +10,8 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing.queues import Queue
 from typing import Literal
+
+import torch
 
 from adaptox.errors import InterruptedRunError, RunError
 from adaptox.study.worker import Ended, Order, Report, enter, is_kept, make, make_reporting
@@ -58,8 +59,8 @@ Watch = Callable[[Board], None]
 
 
 def threads_for(jobs: int) -> int:
-    """Share the processors among the runs that go on at the same time."""
-    return max(1, (os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1) // jobs)
+    """Share torch's threads, which OMP_NUM_THREADS may limit, among the runs that go on at the same time."""
+    return max(1, torch.get_num_threads() // jobs)
 
 
 def run_all(orders: Sequence[Order], jobs: int, watch: Watch) -> dict[str, Ended]:
