@@ -28,8 +28,9 @@ from adaptox.cli import app
 from adaptox.config import LEARNING_RATES, Config, Section
 from adaptox.evaluate.values import Interval
 from adaptox.report import insert_between_markers, render_results
-from adaptox.report.phrases import count, parameters, with_interval
+from adaptox.report.phrases import count, number, parameters, with_interval
 from adaptox.study.grid import Rule, StudyConfig
+from adaptox.study.paper import PAPER
 
 ROOT = Path(__file__).resolve().parents[1]
 # The run whose result is the README's one number, and the base's on the same rows before adaptation.
@@ -61,6 +62,7 @@ def pages(root: Path) -> dict[str, str]:
         "figure": figure(root),
         "table": table(results),
         "speed": speed(results / "train-speed.json"),
+        "study": eight_runs(results),
     }
     for name, block in blocks.items():
         readme = insert_between_markers(readme, name, block)
@@ -110,6 +112,37 @@ def speed(path: Path) -> str:
         f"to {run['config']['encode']['max_tokens']} tokens, on the same {count(run['n'])} rows "
         f"({run['data']['origin']}; median and range of {run['repeats']} repetitions; "
         "[script](benchmarks/train_speed.py), [result](docs/results/train-speed.json))."
+    )
+
+
+def eight_runs(results: Path) -> str:
+    """Set the paper's eight runs beside ours, as written and repaired: F1 on the full test set of its protocol."""
+    paths = [results / name / "study.json" for name in ("study-as-written", "study")]
+    if not all(path.is_file() for path in paths):
+        return NOTHING_YET
+    written, repaired = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
+    lines = [
+        "| run | paper: F1 | as written: F1 | repaired: F1 | repaired: AUPRC | seeds |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    first = repaired["panels"][0]["name"]
+    before = {run["name"]: run for run in written["runs"] if run["panel"] == first}
+    for run in (run for run in repaired["runs"] if run["panel"] == first):
+        own, old = (next(iter(one["slices"].values())) for one in (run, before[run["name"]]))
+        collapsed = " (collapsed)" if before[run["name"]]["state"] == "collapsed" else ""
+        cells = (
+            run["name"],
+            number(PAPER[run["name"]].full["f1"]),
+            with_interval(_interval(old["f1"])) + collapsed,
+            with_interval(_interval(own["f1"])),
+            with_interval(_interval(own["auprc"])),
+            str(len(run["seeds"])),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    main = next(iter(repaired["runs"][0]["slices"].values()))
+    rows = f"{count(main['n'])} test rows, {count(main['positives'])} toxic"
+    return "\n".join(
+        [*lines, "", f"{repaired['panels'][0]['words'].capitalize()}; {rows}; {repaired['hardware']}."]
     )
 
 
