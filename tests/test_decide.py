@@ -12,6 +12,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from adaptox.config import ThresholdConfig
 from adaptox.decide import (
+    Calibration,
     Decider,
     LabelThreshold,
     best_expected_f1,
@@ -279,17 +280,18 @@ def with_taught(logits, truth):
     known[:, 0] = True
     # What stands where nothing is known may be anything.
     targets = np.where(known, np.asarray(truth, int)[:, None], -7)
-    return fit(columns, targets, known, TAUGHT, F1, {"hate", "violence"})
+    return fit(columns, targets, known, TAUGHT, F1, {"hate": Calibration(), "violence": Calibration(0.5, -2.0)})
 
 
-def test_a_label_that_only_a_teacher_knows_is_scored_as_it_is_and_gets_no_threshold():
+def test_a_label_that_only_a_teacher_knows_keeps_its_calibration_and_gets_no_threshold():
     logits, truth = drawn(400, 3.0)
     found = with_taught(logits, truth)
     assert found.temperatures[0] == fitted(logits, truth).temperatures[0] != 1.0
-    assert found.temperatures[1:] == (1.0, 1.0)
+    assert (found.temperatures[1:], found.offsets[1:]) == ((1.0, 0.5), (0.0, -2.0))
     assert found.threshold("toxicity") == fitted(logits, truth).threshold("toxicity")
     assert found.threshold("hate") == LabelThreshold("hate", None, "scored only", "none")
-    np.testing.assert_allclose(found.probs(np.array([[0.0, 2.0, -3.0]]))[0, 1:], sigmoid(np.array([2.0, -3.0])))
+    expected = sigmoid(np.array([2.0, -3.0 / 0.5 - 2.0]))
+    np.testing.assert_allclose(found.probs(np.array([[0.0, 2.0, -3.0]]))[0, 1:], expected)
 
 
 def test_a_label_without_a_threshold_is_scored_never_flagged_and_blocks_nothing():

@@ -19,6 +19,7 @@ from adaptox.errors import CollapseError, DataError, MissingExtraError
 from adaptox.evaluate import (
     METRICS,
     Provenance,
+    ScoredRows,
     commit,
     compare,
     evaluate,
@@ -27,8 +28,11 @@ from adaptox.evaluate import (
     mcnemar,
     precision_recall,
     reliability,
+    rows_from_parquet,
+    rows_to_parquet,
     to_json,
 )
+from adaptox.evaluate import bootstrap as draws_of
 from adaptox.evaluate.metrics import point_metrics
 from adaptox.evaluate.resample import draw_weights, interval
 from adaptox.evaluate.weighted import sort_rows, weighted_metric, weighted_metrics
@@ -429,3 +433,48 @@ def test_a_thousand_resamples_of_toxic_chats_test_take_seconds():
     start = process_time()
     evaluated(rows, generator.random(5083), config=EvaluateConfig(), official=True)
     assert process_time() - start < 10
+
+
+# Scores that are kept
+
+
+def test_kept_rows_are_read_back_as_they_were_part_by_part(tmp_path):
+    test, validation = (
+        ScoredRows(
+            ids=tuple(f"{part}/{row}" for row in range(4)),
+            probs=np.array([0.1, 0.25, 1 / 3, 1.0]),
+            truth=np.array([0, 1, 0, 1]),
+            groups=("a", "a", "b", "c"),
+            slices={name: np.array(member) for name, member in slices.items()},
+        )
+        for part, slices in (
+            ("test", {"F": [True] * 4, "H": [True, False, True, True]}),
+            ("validation", {"all": [True] * 4}),
+        )
+    )
+    path = tmp_path / "scores.parquet"
+    path.write_bytes(rows_to_parquet({"test": test, "validation": validation}))
+    read = rows_from_parquet(path)
+    assert list(read) == ["test", "validation"]
+    for part, rows in (("test", test), ("validation", validation)):
+        assert (read[part].ids, read[part].groups) == (rows.ids, rows.groups)
+        np.testing.assert_array_equal(read[part].probs, rows.probs)
+        np.testing.assert_array_equal(read[part].truth, rows.truth)
+        assert {name: member.tolist() for name, member in read[part].slices.items()} == {
+            name: member.tolist() for name, member in rows.slices.items()
+        }
+
+
+def test_a_file_without_kept_rows_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"expected the scores of a run in .*nothing"):
+        rows_from_parquet(tmp_path / "nothing")
+    (tmp_path / "other").write_text("x")
+    with pytest.raises(DataError, match="run it again"):
+        rows_from_parquet(tmp_path / "other")
+
+
+def test_the_intervals_of_an_evaluation_are_those_of_its_draws():
+    one = evaluated(*drawn(80))
+    draws = draws_of(one.rows, one.threshold, one.resamples, seed=0)["all"]
+    again = interval(one.main.metrics["auprc"].value, draws[METRICS.index("auprc")], one.confidence)
+    assert again == one.main.metrics["auprc"]

@@ -55,6 +55,12 @@ def test_the_logit_scale_has_mean_0_and_deviation_1_in_logits():
     np.testing.assert_allclose(scaled, expected, rtol=1e-9)
 
 
+def test_the_logit_scale_leads_back_to_the_teachers_scores():
+    scale = scale_of("logit")
+    soft = scale(np.array(SCORES))
+    np.testing.assert_allclose(scale.back.probs(logit(soft)), np.clip(SCORES, 1e-6, 1 - 1e-6), rtol=1e-6)
+
+
 def test_the_quantile_scale_is_the_rank_and_ties_share_theirs():
     scale = scale_of("quantile", (0.1, 0.1, 0.5, 0.9))
     np.testing.assert_allclose(scale(np.array([0.1, 0.5, 0.9])), [2 / 8, 5 / 8, 7 / 8])

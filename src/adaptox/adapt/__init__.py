@@ -90,7 +90,7 @@ def adapt(
     network = model.merge(network)
     scorer = TorchScorer(network, encoder, config.outputs.names)
     scores = scorer.score(conversations(parts.validation), progress)
-    decider = fit_decider(scores, parts.validation, config)
+    decider = fit_decider(scores, parts.validation, config, fitted.taught)
     validation = judge(scores, decider, parts.validation, config)
     collapse = guard.check(validation, fitted, config)
     evaluation = validation

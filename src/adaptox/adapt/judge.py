@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from adaptox import bundle as bundles
 from adaptox import decide, model, train
 from adaptox.config import Config
-from adaptox.decide import Decider, LabelThreshold
+from adaptox.decide import Calibration, Decider, LabelThreshold
 from adaptox.encode import Encoder
 from adaptox.errors import DataError
 from adaptox.evaluate import Evaluation, evaluate
@@ -24,20 +24,23 @@ def conversations(examples: Sequence[Example]) -> list[Conversation]:
     return [example.conversation for example in examples]
 
 
-def fit_decider(scores: Scores, examples: Sequence[Example], config: Config) -> Decider:
+def fit_decider(
+    scores: Scores, examples: Sequence[Example], config: Config, taught: Mapping[str, Calibration]
+) -> Decider:
     """Fit calibration and thresholds.
 
     Args:
         scores: of the validation examples.
         examples: those.
         config: labels and policy.
+        taught: name of a teacher's score → its calibration, as `train.fit` gave it.
 
     Raises:
         DataError: the target label is of one class.
     """
     known = train.targets(examples, config.outputs, config.labels)
-    taught = set(config.outputs) - set(config.labels)
-    return decide.fit(scores.logits, known.truth, known.known, config.outputs, config.threshold, taught)
+    scored = {name: calibration for name, calibration in taught.items() if name not in config.labels}
+    return decide.fit(scores.logits, known.truth, known.known, config.outputs, config.threshold, scored)
 
 
 def judge(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,7 +21,7 @@ def fit(
     mask: BoolArray,
     labels: Iterable[str],
     config: ThresholdConfig,
-    scored_only: Collection[str] = (),
+    scored_only: Mapping[str, Calibration] = MappingProxyType({}),
 ) -> Decider:
     """Fit calibration and thresholds on validation.
 
@@ -33,7 +34,7 @@ def fit(
         mask: (n, labels), whether the truth is known.
         labels: names of the columns; the first is the target.
         config: calibration, policy and fixed value.
-        scored_only: labels that get neither, because only a teacher knows them.
+        scored_only: labels that only a teacher knows, with their calibration; they get no threshold.
 
     Raises:
         DataError: the policy has to be fitted and validation has only one class of the target.
@@ -48,7 +49,7 @@ def fit(
     calibrations, thresholds = [], []
     for column, label in enumerate(names):
         if label in scored_only:
-            calibrations.append(Calibration())
+            calibrations.append(scored_only[label])
             thresholds.append(LabelThreshold(label, None, "scored only", "none"))
             continue
         known = mask[:, column]

@@ -18,6 +18,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from adaptox import losses, model
 from adaptox.config import Config
+from adaptox.decide import Calibration
 from adaptox.encode import Encoder
 from adaptox.errors import CollapseError, InterruptedRunError, StorageError, storage_errors
 from adaptox.model.quiet import quiet
@@ -48,6 +49,7 @@ class Fitted:
         precision: fp32 or bf16.
         peak_memory_mb: the largest resident memory (CPU) or allocated memory (GPU) of this process in training.
         head_moved: whether the weights of the head changed by more than rounding does.
+        taught: name of a teacher's score → what turns its logits back into such scores.
     """
 
     history: tuple[Mapping[str, float], ...]
@@ -59,6 +61,7 @@ class Fitted:
     precision: str
     peak_memory_mb: float
     head_moved: bool
+    taught: Mapping[str, Calibration]
 
 
 def fit(
@@ -96,7 +99,9 @@ def fit(
     """
     before = _head(network)
     _forget_peak_memory()
-    trainer = _trainer(network, encoder, train, validation, config, folder, progress)
+    scales = fit_scales(train, config.distill)
+    rows, held = (Rows(part, encoder, config, scales) for part in (train, validation))
+    trainer = _trainer(network, encoder, rows, held, config, folder, progress)
     state = _run(trainer, folder, resume)
     kept = (state.best_global_step if config.train.keep_best else None) or state.global_step
     files = [checkpoints.weights(checkpoints.at(folder, kept))]
@@ -117,20 +122,19 @@ def fit(
         precision="bf16" if trainer.args.bf16 else "fp32",
         peak_memory_mb=_peak_memory_mb(),
         head_moved=bool((_head(network) - before).norm() > _MOVED * before.norm()),
+        taught={name: scale.back for name, scale in scales.items()},
     )
 
 
 def _trainer(
     network: torch.nn.Module,
     encoder: Encoder,
-    train: Sequence[Example],
-    validation: Sequence[Example],
+    rows: Rows,
+    held: Rows,
     config: Config,
     folder: Path,
     progress: Progress,
 ) -> ModerationTrainer:
-    scales = fit_scales(train, config.distill)
-    rows, held = (Rows(part, encoder, config, scales) for part in (train, validation))
     arguments = to_training_arguments(config.train, config.seed, folder, len(rows))
     prior = rows.prior.to(arguments.device)
     objective = losses.build_objective(config.loss, config.distill, prior, config.outputs.names)

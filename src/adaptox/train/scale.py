@@ -7,22 +7,38 @@ to the same low value and tell hardly anything apart; scaled, they use the whole
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 from scipy.special import expit
 
 from adaptox.config import DistillConfig
+from adaptox.decide import Calibration
 from adaptox.errors import DataError, nearest
 from adaptox.records import Example, FloatArray
-
-# (rows,) scores in [0, 1] → (rows,) soft targets in [0, 1].
-Scale = Callable[[FloatArray], FloatArray]
 
 # As in `losses`: a score of 0 or 1 has no finite logit.
 _SMALLEST = 1e-6
 # A teacher that gives every row the same score has no deviation to divide by.
 _NARROWEST = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How the scores of one name become soft targets.
+
+    Attributes:
+        apply: (rows,) scores in [0, 1] → (rows,) soft targets in [0, 1].
+        back: turns the logits of a model that learnt the soft targets into the teacher's scores; ranks stay ranks.
+    """
+
+    apply: Callable[[FloatArray], FloatArray]
+    back: Calibration = field(default_factory=Calibration)
+
+    def __call__(self, scores: FloatArray) -> FloatArray:
+        """Scale scores."""
+        return self.apply(scores)
 
 
 def fit_scales(train: Sequence[Example], config: DistillConfig) -> Mapping[str, Scale]:
@@ -52,14 +68,16 @@ def fit_scales(train: Sequence[Example], config: DistillConfig) -> Mapping[str, 
 def _fit(scores: FloatArray, config: DistillConfig) -> Scale:
     match config.scale:
         case "raw":
-            return _raw
+            return Scale(_raw)
         case "logit":
             logits = _logit(scores)
-            return partial(_standardised, mean=float(logits.mean()), deviation=max(float(logits.std()), _NARROWEST))
+            mean, deviation = float(logits.mean()), max(float(logits.std()), _NARROWEST)
+            apply = partial(_standardised, mean=mean, deviation=deviation)
+            return Scale(apply, Calibration(temperature=1 / deviation, offset=mean))
         case "quantile":
             levels, counts = np.unique(scores, return_counts=True)
             # Equal scores share the middle of their ranks.
-            return partial(_ranked, levels=levels, ranks=(np.cumsum(counts) - counts / 2) / len(scores))
+            return Scale(partial(_ranked, levels=levels, ranks=(np.cumsum(counts) - counts / 2) / len(scores)))
 
 
 def _raw(scores: FloatArray) -> FloatArray:
