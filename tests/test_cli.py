@@ -20,7 +20,7 @@ from adaptox.errors import ConfigError
 from adaptox.records import Conversation, Verdict
 from adaptox.sources import catalogue
 
-VERBS = ("train", "prepare", "evaluate", "predict", "sources", "inspect", "demo")
+VERBS = ("train", "prepare", "evaluate", "predict", "study", "sources", "inspect", "demo")
 
 
 @pytest.fixture
@@ -363,3 +363,31 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback():
     ) as process:
         process.stdout.close()
         assert process.stderr.read() == ""
+
+
+# Studies
+
+
+def test_a_study_tells_each_run_as_it_ends_and_prints_one_table(shell, toxic_bert, data, tmp_path, monkeypatch):
+    # The page has tests of its own, and its figures take longer than the runs.
+    monkeypatch.setattr("adaptox.study.write_study", lambda story, folder: None)
+    common = tiny.settings(toxic_bert, data, train={"epochs": 1}).model_dump(mode="json", exclude_unset=True)
+    del common["name"]
+    grid = {"name": "tiny", "common": common, "axes": {"loss.kind": ["bce", "focal"]}}
+    path = tiny.write_tables(tmp_path / "study.toml", grid)
+    ended = shell("study", path, "--out", tmp_path / "out")
+    assert ended.code == 0
+    assert "1 of 2: bce-s0 done in" in ended.err
+    assert re.search(r"^focal +\S*.* +1 ", ended.out, re.MULTILINE)
+    assert f"report {tmp_path / 'out' / 'study.html'}" in ended.out
+    again = shell("study", path, "--out", tmp_path / "out")
+    assert "done in" not in again.err
+    assert again.out == ended.out
+
+
+def test_a_study_that_is_not_there_is_one_line(shell):
+    ended = shell("study", "nothing.toml")
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.startswith(
+        "error: no settings file at nothing.toml: expected a TOML file such as configs/study.toml"
+    )

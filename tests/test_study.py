@@ -59,6 +59,12 @@ def done(tiny_bert, csv, tmp_path_factory):
     return story, out
 
 
+@pytest.fixture(autouse=True)
+def without_page(done, monkeypatch):
+    """Write the page of `done` alone: its figures take longer than the runs, and have tests of their own."""
+    monkeypatch.setattr(studies, "write_study", lambda story, folder: None)
+
+
 # The grid
 
 

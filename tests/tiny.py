@@ -117,12 +117,17 @@ class Shell:
 
 def write_toml(path: Path, config: Config) -> Path:
     """Write settings that hold only strings, numbers, truth values, lists and tables."""
+    chosen = config.model_dump(mode="json", exclude_unset=True)
+    return write_tables(path, chosen)
+
+
+def write_tables(path: Path, tables: dict[str, Any]) -> Path:
+    """Write TOML, each table on a line."""
 
     def inline(value: object) -> str:
         if isinstance(value, dict):
-            return "{" + ", ".join(f"{key} = {inline(item)}" for key, item in value.items()) + "}"
+            return "{" + ", ".join(f'"{key}" = {inline(item)}' for key, item in value.items()) + "}"
         return "[" + ", ".join(map(inline, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
-    chosen = config.model_dump(mode="json", exclude_unset=True)
-    path.write_text("".join(f"{key} = {inline(value)}\n" for key, value in chosen.items()), encoding="utf-8")
+    path.write_text("".join(f"{key} = {inline(value)}\n" for key, value in tables.items()), encoding="utf-8")
     return path

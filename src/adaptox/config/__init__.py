@@ -13,7 +13,7 @@ from adaptox.config.data_sections import (
     SourceConfig,
     TextConfig,
 )
-from adaptox.config.reading import load, override, parse, resolved_json
+from adaptox.config.reading import load, override, parse, read_toml, resolved_json
 from adaptox.config.sections import (
     LEARNING_RATES,
     AdapterConfig,
@@ -55,5 +55,6 @@ __all__ = [
     "load",
     "override",
     "parse",
+    "read_toml",
     "resolved_json",
 ]

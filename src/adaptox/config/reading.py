@@ -35,13 +35,25 @@ def load(path: Path) -> Config:
     Raises:
         ConfigError: no such file, no valid TOML, or settings that do not fit.
     """
+    return parse(read_toml(path, "configs/toxic-chat.toml"), str(path))
+
+
+def read_toml(path: Path, example: str) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Args:
+        path: of the file.
+        example: a file of its kind, named where there is none.
+
+    Raises:
+        ConfigError: no such file, or no valid TOML.
+    """
     if not path.is_file():
-        raise ConfigError(f"no settings file at {path}: expected a TOML file such as configs/toxic-chat.toml")
+        raise ConfigError(f"no settings file at {path}: expected a TOML file such as {example}")
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
-    return parse(data, str(path))
 
 
 def override(config: Config, changes: dict[str, Any]) -> Config:

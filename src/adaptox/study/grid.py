@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,12 +103,7 @@ def load_study(path: Path) -> StudyConfig:
     Raises:
         ConfigError: no such file, no valid TOML, or settings that do not fit.
     """
-    if not path.is_file():
-        raise ConfigError(f"no study at {path}: expected a TOML file such as configs/study.toml")
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}") from error
+    data = settings.read_toml(path, "configs/study.toml")
     try:
         return StudyConfig.model_validate(data)
     except ValidationError as error:
