@@ -9,7 +9,6 @@ from typing import TypedDict
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Subset
-from transformers.trainer_pt_utils import get_length_grouped_indices
 
 from adaptox.config import Config
 from adaptox.encode import Encoder
@@ -17,6 +16,9 @@ from adaptox.labels import LabelSet
 from adaptox.losses import Objective
 from adaptox.records import BoolArray, Example, FloatArray
 from adaptox.train.scale import Scale
+
+# Lengths are compared with up to this much noise, so that the rows of a batch are others in each epoch.
+_JITTER = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,7 @@ class Epochs(Dataset[Row]):
         rows: what is ordered.
         per_batch: rows that are computed together, over all devices.
         buckets: put rows of like length into the same batch, so that batches need little padding. The batches
-            themselves come in random order: sorted as the library leaves them, an epoch would end on its shortest
-            rows, and the model with it.
+            themselves come in random order: sorted, an epoch would end on its shortest rows, and the model with it.
         seed: of the order.
     """
 
@@ -154,7 +155,12 @@ class Epochs(Dataset[Row]):
 
 def _bucketed(lengths: Sequence[int], per_batch: int, generator: torch.Generator) -> list[int]:
     """Order rows so that each run of `per_batch` is of like length; a smaller last run stays last."""
-    order: list[int] = get_length_grouped_indices(lengths, per_batch, generator=generator)  # type: ignore[no-untyped-call]
+    noise = 1 + _JITTER * (2 * torch.rand(len(lengths), generator=generator) - 1)
+    order: list[int] = torch.argsort(torch.tensor(lengths) * noise).tolist()
+    # The smaller run is of any length, and not always of the longest rows.
+    left_out = int(torch.randint(len(order) // per_batch + 1, (), generator=generator)) * per_batch
+    rest = len(order) % per_batch
+    order = order[:left_out] + order[left_out + rest :] + order[left_out : left_out + rest]
     whole = len(order) // per_batch
     shuffled = torch.randperm(whole, generator=generator).tolist()
     return [index for batch in [*shuffled, whole] for index in order[batch * per_batch : (batch + 1) * per_batch]]
