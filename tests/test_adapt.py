@@ -123,7 +123,7 @@ def test_metrics_json_is_as_the_contract_has_it(done):
     for name in METRICS:
         assert set(result[name]) == {"value", "low", "high"}
         assert result[name]["low"] <= result[name]["value"] <= result[name]["high"]
-    assert metrics["threshold"]["origin"] == "val: best F1"
+    assert metrics["threshold"]["origin"] == "val: best expected F1"
     assert 0 < metrics["threshold"]["value"] < 1
     assert metrics["seed"] == 0
     assert metrics["hardware"]

@@ -12,6 +12,7 @@ from adaptox.adapt.assess import Assessment, assess
 from adaptox.adapt.data import Data, prepare_only, read_and_prepare, taught
 from adaptox.adapt.finish import finish
 from adaptox.adapt.folder import RunFolder, is_finished
+from adaptox.adapt.held import train_and_hold
 from adaptox.adapt.judge import conversations, fit_decider, judge, judge_base
 from adaptox.adapt.story import Outcome, tell
 from adaptox.config import Config
@@ -81,20 +82,18 @@ def adapt(
     network = model.attach(base.network, config.adapter, config.seed)
     share = model.share(network)
     folder = folders.create(out, config, parts, overwrite) if main else RunFolder(out)
-    fitted = train.fit(
-        network, encoder, parts.train, parts.validation, config, folder.checkpoints, resume, progress
-    )
-    if not main:
+    trained = train_and_hold(config, parts, network, encoder, folder.checkpoints, resume, progress)
+    fitted, held = trained.fitted, trained.held
+    if held is None:
         return None
     folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
     network = model.merge(network)
-    scorer = TorchScorer(network, encoder, config.outputs.names)
-    scores = scorer.score(conversations(parts.validation), progress)
-    decider = fit_decider(scores, parts.validation, config, fitted.taught)
-    validation = judge(scores, decider, parts.validation, config)
+    decider = fit_decider(held.scores, held.examples, config, fitted.taught)
+    validation = judge(held.scores, decider, held.examples, config)
     collapse = guard.check(validation, fitted, config)
     evaluation = validation
     if parts.test:
+        scorer = TorchScorer(network, encoder, config.outputs.names)
         scores = scorer.score(conversations(parts.test), progress)
         evaluation = judge(scores, decider, parts.test, config, data.official)
     outcome = Outcome(share, fitted, baseline, validation, evaluation, collapse)

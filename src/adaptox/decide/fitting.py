@@ -88,6 +88,7 @@ def _threshold(
     if missing:
         return LabelThreshold(label, config.value, f"{config.value:g} ({missing} in validation)", "fixed")
     policy, origin = POLICIES[config.policy]
+    origin += f", {config.folds} folds" if config.folds else ""
     return LabelThreshold(label, policy(probs, truth), origin, config.policy)
 
 

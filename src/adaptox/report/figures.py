@@ -66,7 +66,7 @@ def draw_all(story: RunStory) -> tuple[Drawing, ...]:
             draw(
                 "learning",
                 "Learning curves",
-                f"The weights of step {count(story.training.best_step)} were kept: the best AUPRC on validation.",
+                _kept(story, curves),
                 lambda figure: _learning(figure, curves, story.training.best_step),
             )
         )
@@ -180,7 +180,27 @@ def _curves(history: tuple[Mapping[str, float], ...]) -> dict[str, tuple[list[fl
     return curves
 
 
+def _kept(story: RunStory, curves: Mapping[str, object]) -> str:
+    settings = story.provenance.config.get("train")
+    average = settings.get("average", 1) if isinstance(settings, Mapping) else 1
+    kept = (
+        f"The weights of step {count(story.training.best_step)} were kept"
+        if average == 1
+        else f"The mean weights of {average} checkpoints were kept"
+    )
+    by = (
+        "the best AUPRC on validation" if "eval_auprc" in curves else "the last, since no row was left to choose by"
+    )
+    return f"{kept}: {by}."
+
+
 def _learning(figure: Figure, curves: Mapping[str, tuple[list[float], list[float]]], best_step: int) -> None:
+    if set(curves) == {"loss"}:
+        axes = figure.subplots()
+        axes.plot(*curves["loss"], color=NEGATIVE)
+        axes.set(xlabel="step", ylabel="training loss")
+        axes.set_ylim(bottom=0)
+        return
     upper, lower = figure.subplots(2, 1, sharex=True)
     for name, colour, words, marker in (
         ("loss", NEGATIVE, "training", ""),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -149,9 +149,16 @@ def metric_rows(story: RunStory, names: Iterable[str]) -> tuple[SliceRow, ...]:
     if story.baseline is not None:
         rows.append(_slice_row("before", _before(story.baseline), story.baseline.main, names, True))
     if story.evaluated_on != "validation":
-        words = "validation rows, on which the weights and the threshold were chosen"
+        words = _validated(story)
         rows.append(_slice_row("validation", words, story.validation.main, names, True))
     return tuple(rows)
+
+
+def _validated(story: RunStory) -> str:
+    settings = story.provenance.config.get("threshold")
+    if isinstance(settings, Mapping) and settings.get("folds"):
+        return "train rows, each scored by a model that did not see it; the threshold was chosen on them"
+    return "validation rows, on which the weights and the threshold were chosen"
 
 
 def _before(baseline: Evaluation) -> str:

@@ -84,7 +84,7 @@ def fit(
         train: learnt from.
         validation: chooses the checkpoint, and when to stop.
         config: the run's settings; `train`, `loss`, `distill`, `labels` and `seed` are read.
-        folder: holds the checkpoints, and nothing else; the caller removes it once the bundle is written.
+        folder: holds the checkpoints; the caller removes it once the bundle is written.
         resume: go on from the newest whole checkpoint in `folder`, if there is one, and end as if there had been no
             interruption. Otherwise checkpoints that are there are removed.
         progress: told after each step.
