@@ -270,26 +270,34 @@ def test_an_interrupted_study_ends_as_if_it_had_not_been(done, tiny_bert, csv, t
 
 
 @pytest.mark.slow
-def test_a_killed_study_of_several_processes_leaves_no_orphan_and_goes_on(tiny_bert, csv, tmp_path):
-    out = tmp_path / "out"
-    path = tmp_path / "study.json"
+def test_a_study_of_several_processes_that_is_stopped_and_killed_leaves_no_orphan_and_goes_on(
+    tiny_bert, csv, tmp_path
+):
+    out, path, script = (tmp_path / name for name in ("out", "study.json", "script.py"))
     path.write_text(json.dumps(tables(tiny_bert, csv)))
-    code = (
+    script.write_text(
         "import json, sys; from pathlib import Path; from adaptox import study as s\n"
         "if __name__ == '__main__':\n"
         "    config = s.StudyConfig.model_validate(json.loads(Path(sys.argv[1]).read_text()))\n"
         "    s.study(config, Path(sys.argv[2]), jobs=2)\n"
     )
-    script = tmp_path / "script.py"
-    script.write_text(code)
-    process = subprocess.Popen([sys.executable, str(script), str(path), str(out)])
-    deadline = time.monotonic() + 90
-    while not list(out.glob("runs/*/config.json")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    subprocess.run([sys.executable, str(script), str(path), str(out)], check=True, timeout=120)
+    command = [sys.executable, str(script), str(path), str(out)]
+    for deadly in (signal.SIGINT, signal.SIGKILL):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=_takes_ctrl_c)
+        deadline = time.monotonic() + 120
+        while not list(out.glob("runs/*/checkpoints")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(deadly)
+        assert process.wait(60) != 0
+        for folder in out.glob("runs/*/checkpoints"):
+            shutil.rmtree(folder)
+    subprocess.run(command, check=True, timeout=240)
     assert {run["state"] for run in json.loads((out / "study.json").read_text())["runs"]} <= {"done", "collapsed"}
+
+
+def _takes_ctrl_c() -> None:
+    """Undo what a shell does to its background jobs."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def test_a_study_in_which_every_run_fails_is_an_error(tiny_bert, csv, tmp_path):

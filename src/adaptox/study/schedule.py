@@ -109,7 +109,8 @@ def _in_processes(todo: Sequence[Order], states: dict[str, RunState], jobs: int,
     ended: dict[str, Ended] = {}
     context = multiprocessing.get_context("spawn")
     reports: Queue[Report] = context.Queue()
-    pool = ProcessPoolExecutor(jobs, context, initializer=enter, initargs=(reports,), max_tasks_per_child=1)
+    stop = context.Event()
+    pool = ProcessPoolExecutor(jobs, context, initializer=enter, initargs=(reports, stop), max_tasks_per_child=1)
     try:
         left: set[Future[Ended]] = {pool.submit(make_reporting, order) for order in todo}
         while left:
@@ -124,6 +125,8 @@ def _in_processes(todo: Sequence[Order], states: dict[str, RunState], jobs: int,
             "again to go on"
         ) from error
     finally:
+        # Ctrl-C reaches the other processes of a terminal, and only this one where a program sends it.
+        stop.set()
         pool.shutdown(wait=True, cancel_futures=True)
         reports.close()
     return ended
@@ -140,7 +143,9 @@ def _hear(reports: Queue[Report], states: dict[str, RunState]) -> None:
             label, stage, done, total = reports.get_nowait()
         except queue.Empty:
             return
-        states[label] = replace(states[label], state="running", stage=stage, done=done, total=total)
+        # A run's last words may come after its end was seen.
+        if states[label].state not in ("done", "failed"):
+            states[label] = replace(states[label], state="running", stage=stage, done=done, total=total)
 
 
 def _board(states: Mapping[str, RunState], ended: Mapping[str, Ended], jobs: int) -> Board:

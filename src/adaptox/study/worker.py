@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import torch
@@ -26,6 +27,7 @@ Report = tuple[str, str, int, int]
 
 _REPORT_EVERY_S = 0.5
 _reports: Queue[Report] | None = None
+_stop: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +60,10 @@ class Ended:
     wall_s: float
 
 
-def enter(reports: Queue[Report]) -> None:
-    """Prepare a process: where it reports to, and that it ends with its parent."""
-    global _reports
-    _reports = reports
+def enter(reports: Queue[Report], stop: Event) -> None:
+    """Prepare a process: where it reports to, what stops it, and that it ends with its parent."""
+    global _reports, _stop
+    _reports, _stop = reports, stop
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
@@ -73,6 +75,8 @@ def make_reporting(order: Order) -> Ended:
 
     def report(label: str, stage: str, done: int, total: int) -> None:
         nonlocal last
+        if _stop is not None and _stop.is_set():
+            raise KeyboardInterrupt
         if _reports is not None and time.perf_counter() - last >= _REPORT_EVERY_S:
             last = time.perf_counter()
             _reports.put((label, stage, done, total))
