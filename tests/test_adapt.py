@@ -376,7 +376,7 @@ def test_a_classifier_without_warm_start_has_no_start_line(toxic_bert, data):
 
 def test_a_bundle_is_judged_with_its_own_calibration_and_threshold(done, data):
     before = judged_base(tiny.settings(done.bundle, data))
-    assert before.origin == "val: best F1"
+    assert before.origin == "val: best expected F1"
     assert before.threshold == done.adaptation.evaluation.threshold
     np.testing.assert_allclose(before.rows.probs, done.adaptation.evaluation.rows.probs, atol=1e-6)
 
