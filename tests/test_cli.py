@@ -240,7 +240,7 @@ def test_evaluating_prints_a_table_and_writes_the_metrics(shell, run, data, tmp_
     ended = shell("evaluate", run / "bundle", data, "--out", "out", "--set", "evaluate.resamples=100")
     assert ended.code == 0
     assert "AUPRC" in ended.out
-    assert "val: best F1" in ended.out
+    assert "val: best expected F1" in ended.out
     assert "metrics out/metrics.json" in ended.out
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["slices"]["all"]["n"] == tiny.ROWS
 
@@ -269,7 +269,7 @@ def test_preparing_prints_the_parts(shell, data, tmp_path):
 def test_a_bundle_is_inspected(shell, run):
     ended = shell("inspect", run / "bundle")
     assert "hashes verified" in ended.out
-    assert re.search(r"threshold toxicity +0\.\d+ \(val: best F1\)", ended.out)
+    assert re.search(r"threshold toxicity +0\.\d+ \(val: best expected F1\)", ended.out)
     assert re.search(r"on all +27 rows, 9 positive; AUPRC \.\d+ \[", ended.out)
     assert json.loads(shell("inspect", run / "bundle", "--json").out)["name"] == "tiny"
 
