@@ -27,8 +27,9 @@ $(STAMP): requirements.lock pyproject.toml
 demo: venv
 	$(BIN)/adaptox demo --out runs/demo --overwrite
 
+# One thread a worker: with more, the workers wait for each other's threads.
 test: venv
-	$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=term
 
 lint: venv
 	$(BIN)/ruff format --check .
