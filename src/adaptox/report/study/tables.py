@@ -145,8 +145,8 @@ def _learned_thresholds(runs: Sequence[StudyRun], ending: str, of: str) -> Grid:
     return Grid(
         f"table-5{ending}",
         f"Table 5{of}: F1 at the run's own threshold and at the learned one",
-        "On the full test set. The learned threshold is the one with the best F1 on validation rows; the test rows "
-        "had no say in it. What it gains was lost to the cut, not to the scores.",
+        "On the full test set. The learned threshold is the one with the best expected F1 on validation rows; the "
+        "test rows had no say in it. What it gains was lost to the cut, not to the scores.",
         (
             _RUN,
             Head("threshold", "own"),
