@@ -78,7 +78,8 @@ def adapt(
     parts = data.prepared
     base = model.load_base(config.base, config.outputs, config.seed)
     encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
-    baseline = judge_base(base, encoder, data.judged, config, data.official, progress) if main else None
+    before = main and config.evaluate.base
+    baseline = judge_base(base, encoder, data.judged, config, data.official, progress) if before else None
     network = model.attach(base.network, config.adapter, config.seed)
     share = model.share(network)
     folder = folders.create(out, config, parts, overwrite) if main else RunFolder(out)

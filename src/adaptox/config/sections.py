@@ -175,6 +175,8 @@ class EvaluateConfig(Section):
     """Bootstrap resamples of prompt families."""
     confidence: float = Field(0.95, gt=0.5, lt=1)
     """Coverage of the intervals."""
+    base: bool = True
+    """Judge the base as it is, too, on the same rows."""
 
 
 def head_rate(rate: float) -> float:

@@ -155,7 +155,8 @@ def _word(value: Any) -> str:
 
 
 def _config(study: StudyConfig, chosen: Mapping[str, str], rules: Iterable[Rule], name: str, seed: int) -> Config:
-    changes: dict[str, Any] = {"prepare.seed": 0, **dict(_dotted(study.common))}
+    # Runs are compared with each other: the base they share would be judged again in every one.
+    changes: dict[str, Any] = {"prepare.seed": 0, "evaluate.base": False, **dict(_dotted(study.common))}
     for axis, value in chosen.items():
         given = study.axes[axis]
         if isinstance(given, Mapping):
