@@ -18,14 +18,14 @@ import scipy.stats
 
 import adaptox
 import tiny
-from adaptox import teach as teaching
 from adaptox.adapt import adapt
 from adaptox.config import EvaluateConfig
 from adaptox.errors import BundleError, DataError, MissingExtraError
 from adaptox.evaluate.resample import draw_weights
 from adaptox.records import Conversation, Example
 from adaptox.scorers import TorchScorer
-from adaptox.teach import teach
+from adaptox.teach import Taught, bundles, teach
+from adaptox.teach.agreement import _rank_correlation
 
 MEASURE = EvaluateConfig(resamples=100)
 TEXTS = ("hello you", "you stupid idiot", "please write the story", "tea cup garden river", "stupid " * 90)
@@ -120,7 +120,7 @@ def test_conversations_are_scored_with_all_their_turns(bundle):
 
 
 def test_no_examples_are_taught_nothing(bundle, scored):
-    assert taught(bundle, []) == teaching.Taught((), ())
+    assert taught(bundle, []) == Taught((), ())
     assert scored == []
 
 
@@ -142,7 +142,7 @@ def test_without_pyarrow_the_extra_is_named(bundle, monkeypatch):
 
 
 def test_progress_counts_the_conversations_that_have_to_be_scored(bundle, monkeypatch):
-    monkeypatch.setattr(teaching, "_CHUNK", 2)
+    monkeypatch.setattr(bundles, "_CHUNK", 2)
     taught(bundle, examples(TEXTS[:1]))
     told = []
     taught(bundle, examples(), progress=lambda *report: told.append(report))
@@ -284,7 +284,7 @@ def test_a_kill_while_writing_leaves_the_older_file(bundle, scored, cache, monke
 
 
 def test_a_stopped_scoring_keeps_what_it_came_to(bundle, scored, monkeypatch):
-    monkeypatch.setattr(teaching, "_CHUNK", 2)
+    monkeypatch.setattr(bundles, "_CHUNK", 2)
 
     def stop(stage, done, total):
         if done > 2:
@@ -334,7 +334,7 @@ def test_every_draw_is_spearmans_correlation_of_its_rows():
     one, other = generator.integers(6, size=(2, 25)).astype(float)
     groups = [f"family {number // 2}" for number in range(25)]
     (weights,) = draw_weights(groups, 20, seed=0)
-    found = teaching._rank_correlation(one, other, weights)
+    found = _rank_correlation(one, other, weights)
     for draw, value in zip(weights.astype(int), found, strict=True):
         rows = np.repeat(np.arange(25), draw)
         assert value == pytest.approx(scipy.stats.spearmanr(one[rows], other[rows]).statistic, abs=1e-12)

@@ -29,6 +29,7 @@ from adaptox.config.sections import (
     ThresholdConfig,
     TrainConfig,
 )
+from adaptox.config.teach_section import TeachConfig, TeacherKind
 
 __all__ = [
     "LEARNING_RATES",
@@ -49,6 +50,8 @@ __all__ = [
     "ScaleKind",
     "Section",
     "SourceConfig",
+    "TeachConfig",
+    "TeacherKind",
     "TextConfig",
     "ThresholdConfig",
     "TrainConfig",

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from adaptox.config.data_sections import EncodeConfig, Fraction, PrepareConfig, Section, SourceConfig, TextConfig
+from adaptox.config.teach_section import TeachConfig
 from adaptox.errors import nearest
 from adaptox.labels import TOXICITY, LabelSet
 
@@ -203,6 +204,7 @@ class Config(Section):
     base: BaseConfig = BaseConfig()
     adapter: AdapterConfig = AdapterConfig()
     loss: LossConfig = LossConfig()
+    teach: TeachConfig = TeachConfig()
     distill: DistillConfig = DistillConfig()
     train: TrainConfig
     threshold: ThresholdConfig = ThresholdConfig()
