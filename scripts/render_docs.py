@@ -3,16 +3,15 @@
     python scripts/render_docs.py           write what is out of date
     python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
 
-README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, and train-speed.json
-as benchmarks/train_speed.py wrote it. docs/cli.md and docs/settings.md are written whole. Equal input gives equal
-bytes; a result that is not there yet leaves a block that says so.
+README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, STUDY/study.json as
+a study did, and train-speed.json as benchmarks/train_speed.py did. docs/cli.md and docs/settings.md are written
+whole. Equal input gives equal bytes; a result that is not there yet leaves a block that says so.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-import math
 import re
 import sys
 import types
@@ -21,21 +20,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
+from study_blocks import NOTHING_YET, collapse, eight_runs, interval_of
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from adaptox.cli import app
 from adaptox.config import LEARNING_RATES, Config, Section
-from adaptox.evaluate.values import Interval
 from adaptox.report import insert_between_markers, render_results
-from adaptox.report.phrases import count, number, parameters, with_interval
+from adaptox.report.phrases import count, parameters, with_interval
 from adaptox.study.grid import Rule, StudyConfig
-from adaptox.study.paper import PAPER
 
 ROOT = Path(__file__).resolve().parents[1]
 # The run whose result is the README's one number, and the base's on the same rows before adaptation.
 HEADLINE, START_LINE = "toxic-chat", "comments-on-toxic-chat"
-NOTHING_YET = "*No result yet: `make docs` fills this in from [docs/results](docs/results/README.md).*"
 FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")
 GENERATED = "<!-- Written by scripts/render_docs.py (make docs); do not edit. -->\n\n"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -63,6 +60,7 @@ def pages(root: Path) -> dict[str, str]:
         "table": table(results),
         "speed": speed(results / "train-speed.json"),
         "study": eight_runs(results),
+        "collapse": collapse(results),
     }
     for name, block in blocks.items():
         readme = insert_between_markers(readme, name, block)
@@ -80,12 +78,12 @@ def headline(results: Path) -> str:
         f"On {run['evaluated_on']} of ToxicChat "
         f"({code}: {count(main['n'])} rows, {count(main['positives'])} toxic), "
         f"an encoder of {parameters(run['model']['parameters'])} parameters reaches "
-        f"**AUPRC {with_interval(_interval(main['auprc']))}**"
+        f"**AUPRC {with_interval(interval_of(main['auprc']))}**"
     )
     before = results / START_LINE / "metrics.json"
     if before.is_file():
         start = json.loads(before.read_text(encoding="utf-8"))["slices"][code]["auprc"]
-        sentence += f"; one of its kind that knows comments only reaches {with_interval(_interval(start))} there"
+        sentence += f"; one of its kind that knows comments only reaches {with_interval(interval_of(start))} there"
     return f"{sentence}. Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
 
 
@@ -112,37 +110,6 @@ def speed(path: Path) -> str:
         f"to {run['config']['encode']['max_tokens']} tokens, on the same {count(run['n'])} rows "
         f"({run['data']['origin']}; median and range of {run['repeats']} repetitions; "
         "[script](benchmarks/train_speed.py), [result](docs/results/train-speed.json))."
-    )
-
-
-def eight_runs(results: Path) -> str:
-    """Set the paper's eight runs beside ours, as written and repaired: F1 on the full test set of its protocol."""
-    paths = [results / name / "study.json" for name in ("study-as-written", "study")]
-    if not all(path.is_file() for path in paths):
-        return NOTHING_YET
-    written, repaired = (json.loads(path.read_text(encoding="utf-8")) for path in paths)
-    lines = [
-        "| run | paper: F1 | as written: F1 | repaired: F1 | repaired: AUPRC | seeds |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    first = repaired["panels"][0]["name"]
-    before = {run["name"]: run for run in written["runs"] if run["panel"] == first}
-    for run in (run for run in repaired["runs"] if run["panel"] == first):
-        own, old = (next(iter(one["slices"].values())) for one in (run, before[run["name"]]))
-        collapsed = " (collapsed)" if before[run["name"]]["state"] == "collapsed" else ""
-        cells = (
-            run["name"],
-            number(PAPER[run["name"]].full["f1"]),
-            with_interval(_interval(old["f1"])) + collapsed,
-            with_interval(_interval(own["f1"])),
-            with_interval(_interval(own["auprc"])),
-            str(len(run["seeds"])),
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    main = next(iter(repaired["runs"][0]["slices"].values()))
-    rows = f"{count(main['n'])} test rows, {count(main['positives'])} toxic"
-    return "\n".join(
-        [*lines, "", f"{repaired['panels'][0]['words'].capitalize()}; {rows}; {repaired['hardware']}."]
     )
 
 
@@ -194,10 +161,6 @@ def out_of_date(root: Path) -> dict[str, str]:
 
 def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8") == text
-
-
-def _interval(entry: dict[str, Any]) -> Interval:
-    return Interval(*(math.nan if entry[key] is None else entry[key] for key in ("value", "low", "high")))
 
 
 def _times(ratio: dict[str, float]) -> str:

@@ -20,7 +20,7 @@ from adaptox.errors import ConfigError
 from adaptox.records import Conversation, Verdict
 from adaptox.sources import catalogue
 
-VERBS = ("train", "prepare", "evaluate", "predict", "study", "sources", "inspect", "demo")
+VERBS = ("train", "prepare", "evaluate", "predict", "study", "teach", "sources", "inspect", "demo")
 
 
 @pytest.fixture

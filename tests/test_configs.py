@@ -39,7 +39,7 @@ def test_it_begins_by_saying_what_it_is_for(path):
 
 @every_file
 def test_the_commands_in_its_comments_name_it(path):
-    named = re.findall(r"adaptox train (configs/\S+\.toml)", path.read_text(encoding="utf-8"))
+    named = re.findall(r"adaptox (?:train|teach) (configs/\S+\.toml)", path.read_text(encoding="utf-8"))
     assert all((ROOT / name).is_file() for name in named)
     assert not named or f"configs/{path.name}" in named
 

@@ -24,7 +24,7 @@ from adaptox.errors import BundleError, DataError, MissingExtraError
 from adaptox.evaluate.resample import draw_weights
 from adaptox.records import Conversation, Example
 from adaptox.scorers import TorchScorer
-from adaptox.teach import Taught, bundles, teach
+from adaptox.teach import Taught, kept, teach
 from adaptox.teach.agreement import _rank_correlation
 
 MEASURE = EvaluateConfig(resamples=100)
@@ -82,7 +82,7 @@ def scores(result, name="toxicity"):
     return [example.teacher[name] for example in result.examples]
 
 
-def kept(cache) -> Path:
+def kept_file(cache) -> Path:
     (file,) = (cache / "teacher").iterdir()
     return file
 
@@ -142,7 +142,7 @@ def test_without_pyarrow_the_extra_is_named(bundle, monkeypatch):
 
 
 def test_progress_counts_the_conversations_that_have_to_be_scored(bundle, monkeypatch):
-    monkeypatch.setattr(bundles, "_CHUNK", 2)
+    monkeypatch.setattr(kept, "_CHUNK", 2)
     taught(bundle, examples(TEXTS[:1]))
     told = []
     taught(bundle, examples(), progress=lambda *report: told.append(report))
@@ -174,7 +174,7 @@ def test_added_rows_alone_are_scored(bundle, scored, cache):
     taught(bundle, examples(TEXTS[:1]))
     taught(bundle, examples())
     assert scored == []
-    assert kept(cache).suffix == ".parquet"
+    assert kept_file(cache).suffix == ".parquet"
 
 
 def test_a_text_that_occurs_twice_is_scored_once(bundle, scored):
@@ -196,12 +196,12 @@ def test_each_bundle_has_a_file_of_its_own(bundle, tiny_bert, tmp_path, scored, 
 
 def test_the_folder_can_be_given_and_is_in_the_home_folder_by_default(bundle, tmp_path, monkeypatch, cache):
     taught(bundle, examples(), cache=tmp_path / "given")
-    assert kept(tmp_path / "given")
+    assert kept_file(tmp_path / "given")
     assert not cache.exists()
     monkeypatch.delenv("ADAPTOX_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     taught(bundle, examples())
-    assert kept(tmp_path / "home" / ".cache" / "adaptox")
+    assert kept_file(tmp_path / "home" / ".cache" / "adaptox")
 
 
 def cut(content):
@@ -233,7 +233,7 @@ def parquet(columns):
 )
 def test_a_damaged_file_is_made_again(bundle, scored, cache, damage, caplog):
     first = taught(bundle, examples())
-    file = kept(cache)
+    file = kept_file(cache)
     file.write_bytes(damage(file.read_bytes()))
     scored.clear()
     again = taught(bundle, examples())
@@ -247,7 +247,7 @@ def test_a_damaged_file_is_made_again(bundle, scored, cache, damage, caplog):
 
 def test_no_flipped_byte_gives_another_score(bundle, cache):
     first = taught(bundle, examples())
-    file = kept(cache)
+    file = kept_file(cache)
     whole = file.read_bytes()
     for position in range(0, len(whole), 97):
         file.write_bytes(whole[:position] + bytes([whole[position] ^ 0xFF]) + whole[position + 1 :])
@@ -261,7 +261,7 @@ class Killed(BaseException):
 @pytest.mark.parametrize("moment", ["while it is written", "before it is in place"])
 def test_a_kill_while_writing_leaves_the_older_file(bundle, scored, cache, monkeypatch, moment):
     taught(bundle, examples(TEXTS[:2]))
-    before = kept(cache).read_bytes()
+    before = kept_file(cache).read_bytes()
 
     def write_half(_, place, **__):
         Path(place).write_bytes(before[:50])
@@ -277,14 +277,14 @@ def test_a_kill_while_writing_leaves_the_older_file(bundle, scored, cache, monke
             patch.setattr(os, "replace", no_replace)
         with pytest.raises(Killed):
             taught(bundle, examples())
-    assert kept(cache).read_bytes() == before
+    assert kept_file(cache).read_bytes() == before
     scored.clear()
     taught(bundle, examples())
     assert sorted(scored) == sorted(TEXTS[2:])
 
 
 def test_a_stopped_scoring_keeps_what_it_came_to(bundle, scored, monkeypatch):
-    monkeypatch.setattr(bundles, "_CHUNK", 2)
+    monkeypatch.setattr(kept, "_CHUNK", 2)
 
     def stop(stage, done, total):
         if done > 2:

@@ -14,6 +14,7 @@ from adaptox.adapt.finish import finish
 from adaptox.adapt.folder import RunFolder, is_finished
 from adaptox.adapt.held import train_and_hold
 from adaptox.adapt.judge import conversations, fit_decider, judge, judge_base
+from adaptox.adapt.lesson import Lesson, Plan, make_lesson, plan_lesson
 from adaptox.adapt.story import Outcome, tell
 from adaptox.config import Config
 from adaptox.encode import Encoder
@@ -21,7 +22,20 @@ from adaptox.evaluate import Evaluation
 from adaptox.records import Progress, silent
 from adaptox.scorers import TorchScorer
 
-__all__ = ["Adaptation", "Assessment", "Data", "adapt", "assess", "is_finished", "prepare_only", "read_and_prepare"]
+__all__ = [
+    "Adaptation",
+    "Assessment",
+    "Data",
+    "Lesson",
+    "Plan",
+    "adapt",
+    "assess",
+    "is_finished",
+    "make_lesson",
+    "plan_lesson",
+    "prepare_only",
+    "read_and_prepare",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from adaptox.adapt import folder as folders
 from adaptox.config import Config, resolved_json
 from adaptox.prepare import Prepared
 from adaptox.records import Example, Progress, Reading, silent
-from adaptox.teach import Agreement, teach
+from adaptox.teach import Agreement, lessons, teach
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,10 @@ def read_and_prepare(config: Config, progress: Progress = silent) -> Data:
 
 
 def taught(data: Data, config: Config, progress: Progress = silent) -> Data:
-    """Let a bundle score what is learnt from, if the settings name one.
+    """Give what is learnt from a teacher's scores, if the settings name one: a bundle, or what `teach` wrote.
 
     Raises:
-        InputError: no such bundle, or one that lacks a target.
+        InputError: no such teacher, or one that lacks a target.
     """
     if not (config.distill.teacher and config.distill.targets):
         return data
@@ -66,14 +66,11 @@ def taught(data: Data, config: Config, progress: Progress = silent) -> Data:
     learnt = (*prepared.train, *prepared.validation)
     # Test rows are scored only where the data has scores of its own, to see how far the teacher agrees.
     others = tuple(example for example in prepared.test if example.teacher)
-    done = teach(
-        (*learnt, *others),
-        Path(config.distill.teacher),
-        config.distill.targets,
-        config.evaluate,
-        config.data_seed,
-        progress=progress,
-    )
+    rows, folder, targets = (*learnt, *others), Path(config.distill.teacher), config.distill.targets
+    if lessons.is_lesson(folder):
+        done = lessons.read(rows, folder, targets, config.evaluate, config.data_seed)
+    else:
+        done = teach(rows, folder, targets, config.evaluate, config.data_seed, progress=progress)
     split = len(prepared.train)
     parts = replace(prepared, train=done.examples[:split], validation=done.examples[split : len(learnt)])
     return replace(data, prepared=parts, agreement=done.agreement)

@@ -15,7 +15,7 @@ from adaptox.records import Conversation, Verdict
 from adaptox.report.phrases import DASH, bracket, count, duration, metric, number, with_interval
 
 if TYPE_CHECKING:
-    from adaptox.adapt import Adaptation
+    from adaptox.adapt import Adaptation, Lesson, Plan
     from adaptox.demo import Demo
     from adaptox.prepare import Manifest
     from adaptox.report.study.values import StudyRun, StudyStory
@@ -82,6 +82,36 @@ def parts(manifest: Manifest, dropped: int) -> None:
     ]
     console.table("", ("part", "rows", f"{manifest.target} = 1", "unlabelled"), rows)
     console.say(f"{count(dropped)} rows dropped, listed in dropped.jsonl")
+
+
+def lesson_plan(plan: Plan) -> None:
+    """Print what a teacher would have to do."""
+    left = plan.conversations - plan.kept
+    console.say(
+        f"{count(plan.conversations)} conversations, {count(plan.kept)} scored before, {count(left)} to score"
+    )
+    if plan.calls:
+        console.say(f"{count(plan.calls)} calls to the server, and retries on top")
+
+
+def lesson(done: Lesson) -> None:
+    """Print what a teacher gave, and how far it agrees with the labels."""
+    console.say(f"{count(done.scored)} of {count(done.rows)} rows scored: {', '.join(done.targets)}", style="bold")
+    if done.judged:
+        first = done.judged[0]
+        names = ("auprc", "auroc", "ece")
+        rows = [[one.name, *(with_interval(one.metrics[name]) for name in names)] for one in done.judged]
+        console.table("", ("score", *(_METRICS[name] for name in names)), rows)
+        console.paragraph(
+            f"against {first.label}, on {done.judged_on}: {count(first.n)}, {count(first.positives)} positive"
+        )
+    if done.cost is not None:
+        cost = done.cost
+        tokens = cost.prompt_tokens + cost.completion_tokens
+        console.say(
+            f"{count(cost.calls)} calls, {count(cost.retries)} of them retries, {count(tokens)} tokens, "
+            f"{duration(cost.wall_s)}; {count(cost.kept)} conversations were scored before"
+        )
 
 
 def bundle(folder: Path, manifest: bundles.Manifest) -> None:

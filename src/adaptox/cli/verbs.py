@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from adaptox import __version__
 from adaptox.cli import console
+from adaptox.cli.options import ADAPTERS, Adapter, BundleFolder, Given, Json, Out, Overwrite, Set
 from adaptox.cli.settings import is_settings, settings
-from adaptox.config import AdapterKind
 from adaptox.errors import DataError, InterruptedRunError, RunError
 
 
@@ -40,26 +39,6 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 a run failed, 2 something is wrong with what you gave.",
 )
 
-Adapter = StrEnum("Adapter", {kind: kind for kind in get_args(AdapterKind)})  # type: ignore[misc]  # from the settings
-_ADAPTERS = ", ".join(kind for kind in Adapter if kind != "none")
-
-Given = Annotated[
-    str,
-    typer.Argument(
-        metavar="CONFIG | DATA",
-        help="Settings (a .toml file), or data: a CSV, JSONL or Parquet file, a folder, a hub id, "
-        "embedded-comments or embedded-conversations.",
-    ),
-]
-BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder to write; runs/NAME if left out.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change any setting, e.g. --set train.epochs=3. Repeatable."),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-
 
 @app.callback(invoke_without_command=True)
 def root(
@@ -82,7 +61,7 @@ def train(
     ] = None,
     adapter: Annotated[
         Adapter | None,
-        typer.Option(metavar="KIND", help=f"Train an adapter ({_ADAPTERS}) instead of all parameters (none)."),
+        typer.Option(metavar="KIND", help=f"Train an adapter ({ADAPTERS}) instead of all parameters (none)."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, initialisation and order.")] = None,
     changes: Set = None,
@@ -229,6 +208,36 @@ def study(
         story = studies.study(chosen, folder, jobs=jobs, device=device, command=command, watch=watch)
     tables.study(story)
     console.say(f"report {folder / 'study.html'}")
+
+
+@app.command(
+    epilog="Examples: `adaptox teach configs/toxic-chat-teacher.toml`\n\n"
+    "`adaptox teach mine.csv --set teach.kind=moderation --set teach.model=omni-moderation-latest --dry-run`"
+)
+def teach(
+    given: Given,
+    changes: Set = None,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be scored, and ask nobody.")] = False,
+) -> None:
+    """Let a teacher score the data, for training to learn from, and say how good the teacher is.
+
+    Train with `--set distill.teacher=FOLDER`. Run it again to go on after an interruption: nothing is scored or
+    paid for twice.
+    """
+    chosen = settings(given, changes or (), {})
+    from adaptox import adapt
+    from adaptox.cli import tables
+
+    folder = out or Path("runs") / f"{chosen.name.removesuffix('-teacher')}-teacher"
+    with console.progress() as progress:
+        if dry_run:
+            tables.lesson_plan(adapt.plan_lesson(chosen, progress))
+            return
+        lesson = adapt.make_lesson(chosen, folder, overwrite, progress)
+    tables.lesson(lesson)
+    console.say(f"teacher {folder}")
 
 
 @app.command(epilog="Example: `adaptox sources`")

@@ -81,7 +81,8 @@ class DistillConfig(Section):
     """Names of the teacher's scores to learn, such as OpenAI's categories; none trains on labels alone. A name that
     is not among `labels` gets an output of its own."""
     teacher: str = ""
-    """A bundle that scores every row; empty takes the scores that the data has. Rows without a score are masked."""
+    """A bundle that scores every row, or a folder that `adaptox teach` wrote; empty takes the scores that the data
+    has. Rows without a score are masked."""
     sigma: float = Field(0.8, ge=0, le=1)
     """The loss is sigma · loss(labels) + (1 - sigma) · distillation(scores)."""
     kind: DistillKind = "bce"

@@ -11,6 +11,7 @@ import adaptox
 from adaptox import bundle as bundles
 from adaptox import sources
 from adaptox.config import Config
+from adaptox.teach import lessons
 
 # Rooms that no number of a run depends on.
 _BESIDE = {"cli", "demo", "report", "study", "__main__"}
@@ -39,9 +40,11 @@ class Keys:
 
 
 def _model(name: str) -> str:
-    """Hash a bundle; anything else is named, and its contents are taken for fixed."""
+    """Hash a bundle or a teacher's scores; anything else is named, and its contents are taken for fixed."""
     if name and (Path(name) / bundles.MANIFEST).is_file():
         return bundles.load(Path(name)).manifest.sha256
+    if name and lessons.is_lesson(Path(name)):
+        return lessons.lesson_sha256(Path(name))
     return name
 
 

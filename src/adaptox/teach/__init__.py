@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from adaptox.teach.bundles import teach
+from adaptox.teach.asking import Cost
+from adaptox.teach.folds import CrossFit, Held, settled, watched
+from adaptox.teach.judging import Judged, judge_members
+from adaptox.teach.models import teach
+from adaptox.teach.teachers import Given, ask_teacher, count_calls
 from adaptox.teach.values import Agreement, Taught
 
-__all__ = ["Agreement", "Taught", "teach"]
+__all__ = [
+    "Agreement",
+    "Cost",
+    "CrossFit",
+    "Given",
+    "Held",
+    "Judged",
+    "Taught",
+    "ask_teacher",
+    "count_calls",
+    "judge_members",
+    "settled",
+    "teach",
+    "watched",
+]

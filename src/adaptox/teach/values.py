@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 
 from adaptox.evaluate import Interval
-from adaptox.records import Conversation, Example
+from adaptox.records import Conversation, Example, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,19 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A teacher, or one of those that make it up.
+
+    Attributes:
+        name: what a report calls it.
+        probs: (examples, labels), calibrated.
+    """
+
+    name: str
+    probs: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
 class Taught:
     """Examples with soft targets.
 
@@ -39,6 +54,11 @@ class Taught:
 
     examples: tuple[Example, ...]
     agreement: tuple[Agreement, ...]
+
+
+def cache_root(given: Path | None = None) -> Path:
+    """Give the folder of everything that adaptox keeps between runs: `given`, or what ADAPTOX_CACHE names."""
+    return given or Path(os.environ.get("ADAPTOX_CACHE") or "~/.cache/adaptox").expanduser()
 
 
 def conversation_key(conversation: Conversation) -> str:

@@ -1,0 +1,129 @@
+"""What README.md says of the studies: eight runs beside the paper's, and why some of them collapsed."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from adaptox.evaluate.values import Interval
+from adaptox.report.phrases import count, number, with_interval
+from adaptox.study.paper import PAPER
+
+NOTHING_YET = "*No result yet: `make docs` fills this in from [docs/results](docs/results/README.md).*"
+AS_WRITTEN, REPAIRED, COLLAPSE = "study-as-written", "study", "study-collapse"
+# The axes of configs/study-collapse.toml: where a run starts, and what alone is taken from the other one.
+_NOTHING = "nothing"
+_CHANGES: Mapping[str, str] = {
+    "head": "the comment classifier's head is kept",
+    "rate": "the learning rate is LoRA's own (1e-3, not 2e-5)",
+    "pooler": "the pooler is trained, too",
+    "steps": "five epochs with warm-up, and the best checkpoint",
+    "teacher": "the teacher's scores are scaled",
+}
+_UNDONE: Mapping[str, str] = {
+    "head": "a head that starts at random",
+    "rate": "the learning rate of full training (2e-5)",
+    "pooler": "a frozen pooler",
+    "steps": "three epochs without warm-up, and the last checkpoint",
+    "teacher": "raw scores of the teacher",
+}
+
+Study = Mapping[str, Any]
+Run = Mapping[str, Any]
+
+
+def eight_runs(results: Path) -> str:
+    """Set the paper's eight runs beside ours, as written and repaired: F1 on the full test set of its protocol."""
+    studies = _studies(results, AS_WRITTEN, REPAIRED)
+    if not studies:
+        return NOTHING_YET
+    written, repaired = studies
+    first, *others = [panel["name"] for panel in repaired["panels"]]
+    before = {run["name"]: run for run in written["runs"] if run["panel"] == first}
+    whole = {run["name"]: run for run in repaired["runs"] if run["panel"] in others}
+    heads = ["run", "paper: F1", "as written: F1", "repaired: F1", "repaired: AUPRC"]
+    heads += ["repaired, families whole: F1"] if whole else []
+    lines = [f"| {' | '.join(heads)} | seeds |", f"|---|{'---:|' * len(heads)}"]
+    for run in (run for run in repaired["runs"] if run["panel"] == first):
+        cells = [
+            run["name"],
+            number(PAPER[run["name"]].full["f1"]),
+            _f1(before[run["name"]]),
+            _f1(run),
+            with_interval(interval_of(_main(run)["auprc"])),
+            *([_f1(whole[run["name"]])] if whole else []),
+            str(len(run["seeds"])),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    main = _main(repaired["runs"][0])
+    rows = f"{count(main['n'])} test rows, {count(main['positives'])} toxic"
+    end = f"{repaired['panels'][0]['words'].capitalize()}; {rows}; {repaired['hardware']}."
+    return "\n".join([*lines, "", end])
+
+
+def collapse(results: Path) -> str:
+    """Say in two sentences which change heals the collapsed runs, and which brings the collapse back."""
+    studies = _studies(results, COLLAPSE)
+    if not studies:
+        return NOTHING_YET
+    (study,) = studies
+    panels = {panel["name"]: panel["words"] for panel in study["panels"]}
+    there = {(run["panel"], run["variants"]["start"], run["variants"]["changed"]): run for run in study["runs"]}
+
+    def f1(panel: str, start: str, changed: str) -> float:
+        return float(_main(there[panel, start, changed])["f1"]["value"])
+
+    def strongest(start: str, sign: int) -> str:
+        return max(_CHANGES, key=lambda changed: sign * sum(f1(panel, start, changed) for panel in panels))
+
+    heals, breaks = strongest("as-written", 1), strongest("repaired", -1)
+    others = max(f1(panel, "as-written", changed) for panel in panels for changed in _CHANGES if changed != heals)
+    told = {}
+    for start, changed in (("as-written", heals), ("repaired", breaks)):
+        steps = [
+            (words, there[panel, start, _NOTHING], there[panel, start, changed]) for panel, words in panels.items()
+        ]
+        told[start] = "; ".join(f"{words}: from {_f1(before)} to {_f1(after)}" for words, before, after in steps)
+    sentences = (
+        f"As written, one change does most: if {_CHANGES[heals]}, F1 rises ({told['as-written']}), and no other "
+        f"change alone takes a run beyond {number(others)}. Back from the repaired runs, {_UNDONE[breaks]} costs "
+        f"most ({told['repaired']})."
+    )
+    heads = [f"{words}: F1, AUPRC" for words in panels.values()]
+    lines = [f"| start | change | {' | '.join(heads)} |", f"|---|---|{'---:|' * len(heads)}"]
+    for start, words in (("as-written", _CHANGES), ("repaired", _UNDONE)):
+        for changed, what in {_NOTHING: "none", **words}.items():
+            cells = [_both(there[panel, start, changed]) for panel in panels]
+            lines.append(f"| {start.replace('-', ' ')} | {what} | {' | '.join(cells)} |")
+    main = _main(study["runs"][0])
+    end = f"{count(main['n'])} test rows, {count(main['positives'])} toxic; balanced sample, one seed."
+    return "\n".join([sentences, "", *lines, "", end])
+
+
+def interval_of(entry: Mapping[str, Any]) -> Interval:
+    """Read a number with its interval from a result file."""
+    return Interval(*(math.nan if entry[key] is None else entry[key] for key in ("value", "low", "high")))
+
+
+def _studies(results: Path, *names: str) -> list[Study]:
+    paths = [results / name / "study.json" for name in names]
+    if not all(path.is_file() for path in paths):
+        return []
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _main(run: Run) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = next(iter(run["slices"].values()))
+    return found
+
+
+def _f1(run: Run) -> str:
+    collapsed = " (collapsed)" if run["state"] == "collapsed" else ""
+    return with_interval(interval_of(_main(run)["f1"])) + collapsed
+
+
+def _both(run: Run) -> str:
+    return f"{_f1(run)}, {number(_main(run)['auprc']['value'])}"

@@ -1,0 +1,142 @@
+"""The verb that makes soft targets: prepared data + a teacher → a folder that training reads, and a report."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from adaptox import teach
+from adaptox.adapt import folder as folders
+from adaptox.adapt.data import read_and_prepare
+from adaptox.config import Config, resolved_json
+from adaptox.evaluate import Interval, commit, hardware, interval_json
+from adaptox.prepare import Prepared
+from adaptox.records import Example, Progress, silent
+from adaptox.teach import lessons
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a teacher would have to do.
+
+    Attributes:
+        conversations: different ones among the rows.
+        kept: of these, scored before.
+        calls: to a server; retries come on top. 0 where none is asked.
+    """
+
+    conversations: int
+    kept: int
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What a teacher did.
+
+    Attributes:
+        folder: where the scores are.
+        targets: names of the scores.
+        rows: of the training and validation parts.
+        scored: of these, with a score.
+        judged: how far the scores agree with the labels; one for each member of an ensemble, or for each score.
+        judged_on: which rows.
+        cost: of a server that was asked; else None.
+    """
+
+    folder: Path
+    targets: tuple[str, ...]
+    rows: int
+    scored: int
+    judged: tuple[teach.Judged, ...]
+    judged_on: str
+    cost: teach.Cost | None
+
+
+def plan_lesson(config: Config, progress: Progress = silent) -> Plan:
+    """Say what `make_lesson` would do, and ask nobody.
+
+    Raises:
+        InputError: the settings or the data cannot be used.
+    """
+    rows = _learnt(read_and_prepare(config, progress).prepared)
+    needed, kept = teach.count_calls(rows, config)
+    return Plan(needed + kept, kept, needed if config.teach.kind in ("moderation", "chat") else 0)
+
+
+def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Progress = silent) -> Lesson:
+    """Let a teacher score the training and the validation part.
+
+    Test rows are not scored. What a teacher gave is kept in adaptox's cache, so the same command goes on after an
+    interruption, and nothing is scored or paid for twice.
+
+    Args:
+        config: `teach` names the teacher, the rest the data.
+        out: the folder to write.
+        overwrite: replace what it holds.
+        progress: told how far it is.
+
+    Raises:
+        InputError: the settings, the data, the teacher or the folder cannot be used.
+        RunError: the server failed too often, the disk refused, or the user stopped it.
+    """
+    needed = [config.teach.model, *(source.path for source in config.sources)]
+    folders.check_free(out, overwrite, needed)
+    prepared = read_and_prepare(config, progress).prepared
+    rows = _learnt(prepared)
+    given = teach.ask_teacher(rows, config, progress)
+    crossfitted = config.teach.kind == "crossfit"
+    # A bundle may have been trained on the training part, and would then be praised for what it remembers.
+    ids = {row.id for row in (rows if crossfitted else prepared.validation)}
+    judged = teach.judge_members(given, ids, config)
+    on = "training and validation rows, out of fold" if crossfitted else "validation rows"
+    scores = lessons.pack(given.examples, given.targets)
+    scored = sum(bool(row.teacher) for row in given.examples)
+    lesson = Lesson(out, given.targets, len(rows), scored, judged, on, given.cost)
+    with folders.whole(out) as folder:
+        folder.write(folders.CONFIG, resolved_json(config))
+        folder.write(lessons.SCORES, scores)
+        folder.write(lessons.TEACHER, _report(lesson, given.agreement, config, prepared, scores))
+    return lesson
+
+
+def _learnt(prepared: Prepared) -> tuple[Example, ...]:
+    return (*prepared.train, *prepared.validation)
+
+
+def _report(
+    lesson: Lesson, agreement: Sequence[teach.Agreement], config: Config, prepared: Prepared, scores: bytes
+) -> Mapping[str, object]:
+    return {
+        "schema": 1,
+        "kind": config.teach.kind,
+        "targets": list(lesson.targets),
+        "rows": lesson.rows,
+        "scored": lesson.scored,
+        "judged_on": lesson.judged_on,
+        "judged": [_judged(one) for one in lesson.judged],
+        "agreement": [
+            {"name": one.name, "n": one.n, "rank_correlation": interval_json(one.rank_correlation)}
+            for one in agreement
+        ],
+        "cost": None if lesson.cost is None else asdict(lesson.cost),
+        "scores_sha256": hashlib.sha256(scores).hexdigest(),
+        "data": {"sha256": prepared.manifest.sha256},
+        "config": config.model_dump(mode="json"),
+        "seed": config.seed,
+        "commit": commit(),
+        "hardware": hardware(),
+    }
+
+
+def _judged(one: teach.Judged) -> Mapping[str, object]:
+    metrics: Mapping[str, Interval] = one.metrics
+    return {
+        "name": one.name,
+        "label": one.label,
+        "n": one.n,
+        "positives": one.positives,
+        **{name: interval_json(value) for name, value in metrics.items()},
+    }

@@ -1,0 +1,31 @@
+"""Arguments and options that verbs share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+
+from adaptox.config import AdapterKind
+
+Adapter = StrEnum("Adapter", {kind: kind for kind in get_args(AdapterKind)})  # type: ignore[misc]  # from the settings
+ADAPTERS = ", ".join(kind for kind in Adapter if kind != "none")
+
+Given = Annotated[
+    str,
+    typer.Argument(
+        metavar="CONFIG | DATA",
+        help="Settings (a .toml file), or data: a CSV, JSONL or Parquet file, a folder, a hub id, "
+        "embedded-comments or embedded-conversations.",
+    ),
+]
+BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]
+Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder to write; runs/NAME if left out.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change any setting, e.g. --set train.epochs=3. Repeatable."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

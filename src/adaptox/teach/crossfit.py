@@ -1,0 +1,159 @@
+"""An ensemble as teacher: every row is scored by members that saw neither it nor its family.
+
+A model that saw a row repeats its label, and a small model that learns from such scores learns nothing new. Scores
+from folds tell what an ensemble makes of a row it does not know, doubts and doubtful labels included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import cast, get_args
+
+import numpy as np
+
+from adaptox import config as settings
+from adaptox import text
+from adaptox.config import Config, DistillConfig
+from adaptox.decide import fit_platt, logit
+from adaptox.errors import ConfigError, DataError
+from adaptox.records import Example, FloatArray, Progress
+from adaptox.teach.folds import CrossFit, split_folds
+from adaptox.teach.values import Member, cache_root
+from adaptox.teach.words import Grams, score_by_words
+
+_SETTING = "teach.folds"
+_SETTINGS = "settings"
+
+
+@dataclass(frozen=True, slots=True)
+class Crossfitted:
+    """What an ensemble gave.
+
+    Attributes:
+        examples: the labelled rows.
+        probs: (examples, labels), the ensemble's calibrated probabilities.
+        members: each member's, and the ensemble's last.
+    """
+
+    examples: tuple[Example, ...]
+    probs: FloatArray
+    members: tuple[Member, ...]
+
+
+def crossfit(config: Config, rows: Sequence[Example], progress: Progress) -> Crossfitted:
+    """Train every member on folds, and average their calibrated logits.
+
+    Members are calibrated by Platt scaling on their own out-of-fold logits. What is finished is kept in adaptox's
+    cache, so that the same call goes on after an interruption, and a member that is added costs no other.
+
+    Args:
+        config: `teach` names folds, seeds and members; the rest is the network of `settings`.
+        rows: prepared; without the target label they only help the networks.
+        progress: told how far it is.
+
+    Raises:
+        ConfigError: a member that is neither known nor a settings file.
+        DataError: too few rows of a class.
+    """
+    target = config.label_set.target
+    labelled = tuple(row for row in rows if target in row.labels)
+    fold_of = split_folds(labelled, config, config.teach.folds, _SETTING)
+    members = []
+    for name, chosen in _members(config):
+        if isinstance(chosen, Config):
+            logits = _networks(chosen, rows, labelled, progress)
+        else:
+            logits = _words(config, chosen, labelled, fold_of.tolist())
+        members.append(Member(name, _calibrated(logits, labelled, config.labels)))
+    mean = np.mean([logit(member.probs) for member in members], axis=0)
+    ensemble = Member("ensemble", _calibrated(mean, labelled, config.labels))
+    return Crossfitted(labelled, ensemble.probs, (*members, ensemble))
+
+
+def _members(config: Config) -> list[tuple[str, Config | Grams]]:
+    """Lay out the members: words once, networks once for each seed."""
+    found: list[tuple[str, Config | Grams]] = []
+    for name in config.teach.members:
+        if name in get_args(Grams):
+            found.append((name, cast(Grams, name)))
+            continue
+        network = _plain(config) if name == _SETTINGS else _plain(_from_file(name, config))
+        for seed in config.teach.seeds:
+            # The split stays that of the run, whatever the seed of the weights.
+            prepare = network.prepare.model_copy(update={"seed": config.data_seed})
+            found.append((f"{name}, seed {seed}", network.model_copy(update={"seed": seed, "prepare": prepare})))
+    if len({name for name, _ in found}) < len(found):
+        raise ConfigError("teach.members and teach.seeds name a member twice: each counts once")
+    return found
+
+
+def _plain(config: Config) -> Config:
+    """Train on labels alone: a teacher's teacher would hand on what it saw."""
+    return config.model_copy(update={"distill": DistillConfig()})
+
+
+def _from_file(name: str, config: Config) -> Config:
+    if not Path(name).is_file():
+        known = ", ".join((*get_args(Grams), _SETTINGS))
+        raise ConfigError(f"teach.members: expected {known} or a settings file, got {name!r}, which is no file")
+    other = settings.load(Path(name))
+    tables = {table: getattr(other, table) for table in ("base", "adapter", "loss", "train", "encode")}
+    return config.model_copy(update=tables)
+
+
+def _networks(
+    config: Config, rows: Sequence[Example], labelled: Sequence[Example], progress: Progress
+) -> FloatArray:
+    folder = cache_root() / "crossfit" / _hash(config, rows)
+    folds = CrossFit(config, config.teach.folds, _SETTING, folder, True, progress)
+    held = folds.score(rows)
+    if held is None:
+        raise ConfigError("a crossfit teacher runs in one process: start it without torchrun")
+    position = {row.id: index for index, row in enumerate(held.examples)}
+    order = [position[row.id] for row in labelled]
+    columns = [held.scores.column(label)[order] for label in config.labels]
+    return np.stack(columns, axis=1)
+
+
+def _words(config: Config, grams: Grams, labelled: Sequence[Example], fold_of: Sequence[int]) -> FloatArray:
+    texts = [text.render(row.conversation, config.text).text for row in labelled]
+    logits = np.zeros((len(labelled), len(config.labels)))
+    for fold in range(config.teach.folds):
+        held = [index for index, own in enumerate(fold_of) if own == fold]
+        for column, label in enumerate(config.labels):
+            known = [i for i, own in enumerate(fold_of) if own != fold and label in labelled[i].labels]
+            truth = np.array([labelled[index].labels[label] == 1 for index in known])
+            if truth.all() or not truth.any():
+                raise DataError(
+                    f"a fold without both classes of {label!r} teaches nothing: lower {_SETTING}, or give more data"
+                )
+            logits[held, column] = score_by_words(
+                [texts[index] for index in known], truth, [texts[index] for index in held], grams, config.seed
+            )
+    return logits
+
+
+def _calibrated(logits: FloatArray, labelled: Sequence[Example], labels: Sequence[str]) -> FloatArray:
+    probs = np.empty_like(logits)
+    for column, label in enumerate(labels):
+        known = np.array([label in row.labels for row in labelled])
+        truth = np.array([row.labels.get(label) == 1 for row in labelled])
+        probs[:, column] = fit_platt(logits[known, column], truth[known]).probs(logits[:, column])
+    return probs
+
+
+def _hash(config: Config, rows: Sequence[Example]) -> str:
+    """Name what a network's out-of-fold scores depend on."""
+    read = config.model_dump(mode="json", exclude={"name", "teach", "sources", "evaluate", "threshold"})
+    read["folds"] = config.teach.folds
+    content = [
+        [row.id, row.conversation.messages(), dict(sorted(row.labels.items())), row.group]
+        for row in (replace(row, teacher={}) for row in rows)
+    ]
+    whole = json.dumps([version("adaptox"), read, content], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]

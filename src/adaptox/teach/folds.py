@@ -1,0 +1,166 @@
+"""Rows → scores by networks that did not see them: cross-fitting, also known as out-of-fold prediction.
+
+Every row is scored by a network that was trained without its fold. No row is lost to training, and what is learnt
+from the scores, a threshold or a smaller model, hangs on all positives.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from adaptox import model, train
+from adaptox.config import Config
+from adaptox.encode import Encoder
+from adaptox.errors import DataError, storage_errors
+from adaptox.records import Example, IntArray, Progress, Scores
+from adaptox.scorers import TorchScorer
+
+# What the Trainer is given to watch where nothing is chosen by it: so many rows of each class.
+_WATCHED = 16
+_NEVER = 10**6
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Rows with scores of networks that did not see them, and the seconds that took."""
+
+    examples: tuple[Example, ...]
+    scores: Scores
+    wall_s: float = 0.0
+
+
+def settled(config: Config) -> Config:
+    """Give the settings of a training whose length is fixed: nothing is left that could choose a checkpoint."""
+    fixed = {"keep_best": False, "patience": _NEVER}
+    return config.model_copy(update={"train": config.train.model_copy(update=fixed)})
+
+
+def watched(rows: Sequence[Example], target: str) -> list[Example]:
+    """Give a few rows of each class, for a Trainer that needs some to watch."""
+    return [row for value in (0, 1) for row in [r for r in rows if r.labels.get(target) == value][:_WATCHED]]
+
+
+def split_folds(rows: Sequence[Example], config: Config, folds: int, setting: str) -> IntArray:
+    """Give every row its fold: stratified, and families whole unless the settings split them.
+
+    Args:
+        rows: with a known target label.
+        config: target label, grouping and seed.
+        folds: how many.
+        setting: what an error calls that number.
+
+    Returns:
+        (rows,), the number of each row's fold.
+
+    Raises:
+        DataError: fewer families of a class than folds.
+    """
+    target = config.label_set.target
+    truth = [row.labels[target] for row in rows]
+    groups = [(row.group if config.prepare.group == "family" else "") or row.id for row in rows]
+    for value in (0, 1):
+        there = len({group for group, own in zip(groups, truth, strict=True) if own == value})
+        if there < folds:
+            raise DataError(
+                f"{setting} = {folds} needs as many families of rows with {target} = {value}, got {there}: "
+                "lower it, or give more data"
+            )
+    fold_of = np.empty(len(rows), dtype=np.int64)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=config.data_seed)
+    for fold, (_, held) in enumerate(splitter.split(truth, truth, groups)):
+        fold_of[held] = fold
+    return fold_of
+
+
+@dataclass(frozen=True, slots=True)
+class CrossFit:
+    """Trains one network for each fold.
+
+    Attributes:
+        config: of the networks; their length is fixed, as by `settled`.
+        folds: how many.
+        setting: what an error calls that number.
+        folder: for checkpoints, and for the scores of folds that are finished.
+        resume: go on with what is there.
+        progress: told how far it is.
+    """
+
+    config: Config
+    folds: int
+    setting: str
+    folder: Path
+    resume: bool
+    progress: Progress
+
+    def score(self, rows: Sequence[Example]) -> Held | None:
+        """Score every labelled row; rows without the target label are trained on, unless their family is held out.
+
+        Returns:
+            The labelled rows, fold by fold; None in all but the main process.
+
+        Raises:
+            InputError: as `train.fit`; or fewer families of a class than folds.
+            RunError: as `train.fit`.
+        """
+        target = self.config.label_set.target
+        labelled = [row for row in rows if target in row.labels]
+        others = [row for row in rows if target not in row.labels]
+        fold_of = split_folds(labelled, self.config, self.folds, self.setting)
+        found: list[Held] = []
+        for fold in range(self.folds):
+            held = [row for row, own in zip(labelled, fold_of, strict=True) if own == fold]
+            families = {row.group for row in held}
+            rest = [row for row, own in zip(labelled, fold_of, strict=True) if own != fold]
+            rest += [row for row in others if row.group not in families]
+            scored = self._fold(fold, rest, held)
+            found += [scored] if scored else []
+        return _joined(found) if found else None
+
+    def _fold(self, fold: int, rest: Sequence[Example], held: Sequence[Example]) -> Held | None:
+        place, file = self.folder / f"fold-{fold}", self.folder / f"fold-{fold}.npz"
+        if not (self.resume and file.is_file()):
+            config = settled(self.config)
+            base = model.load_base(config.base, config.outputs, config.seed)
+            encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
+            network = model.attach(base.network, config.adapter, config.seed)
+            few = watched(held, config.label_set.target)
+            fitted = train.fit(network, encoder, rest, few, config, place, self.resume, self.progress)
+            if not train.is_main_process():
+                return None
+            scorer = TorchScorer(model.merge(network), encoder, config.outputs.names)
+            _write(file, scorer.score([row.conversation for row in held], self.progress), fitted.wall_s)
+            shutil.rmtree(place, ignore_errors=True)
+        if not train.is_main_process():
+            return None
+        with np.load(file) as kept:
+            scores = Scores(self.config.outputs.names, kept["logits"], kept["windows"], kept["truncated"])
+            return Held(tuple(held), scores, float(kept["wall_s"]))
+
+
+def _joined(parts: Sequence[Held]) -> Held:
+    scores = Scores(
+        parts[0].scores.labels,
+        np.concatenate([part.scores.logits for part in parts]),
+        np.concatenate([part.scores.windows for part in parts]),
+        np.concatenate([part.scores.truncated for part in parts]),
+    )
+    examples = tuple(example for part in parts for example in part.examples)
+    return Held(examples, scores, sum(part.wall_s for part in parts))
+
+
+def _write(file: Path, scores: Scores, wall_s: float) -> None:
+    temporary = file.with_name(f".{file.name}.part")
+    with storage_errors(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as stream:
+            np.savez(
+                stream, logits=scores.logits, windows=scores.windows, truncated=scores.truncated, wall_s=wall_s
+            )
+        os.replace(temporary, file)

@@ -1,0 +1,299 @@
+"""teach: teachers that the settings name, the folder that training reads, and the report on the teacher."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import endpoint
+import tiny
+from adaptox import teach, train
+from adaptox.adapt import adapt, make_lesson, plan_lesson, read_and_prepare
+from adaptox.config import EvaluateConfig
+from adaptox.errors import ConfigError, DataError, InputError
+from adaptox.records import Conversation, Example
+from adaptox.teach import lessons
+
+MEASURE = EvaluateConfig(resamples=100)
+FOLDS = 3
+QUICK = {"epochs": 1, "allow_collapse": True}
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory):
+    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("ADAPTOX_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """List the ids that every network was trained on."""
+    found, fit = [], train.fit
+
+    def noting(network, encoder, rows, *rest, **more):
+        found.append({row.id for row in rows})
+        return fit(network, encoder, rows, *rest, **more)
+
+    monkeypatch.setattr(train, "fit", noting)
+    return found
+
+
+def config_of(base, csv, **teach):
+    chosen = {"kind": "crossfit", "folds": FOLDS, "members": ["words"], **teach}
+    return tiny.settings(base, csv, train=QUICK, teach=chosen)
+
+
+def report(lesson):
+    return json.loads((lesson.folder / "teacher.json").read_text())
+
+
+def learnt(config):
+    parts = read_and_prepare(config).prepared
+    return (*parts.train, *parts.validation)
+
+
+# --- crossfit
+
+
+def test_no_network_scores_a_row_that_it_or_a_relative_was_trained_on(tiny_bert, csv, tmp_path, seen):
+    config = config_of(tiny_bert, csv, members=["settings"], seeds=[0, 1])
+    make_lesson(config, tmp_path / "teacher")
+    rows = learnt(config)
+    everything = {row.id for row in rows}
+    assert len(seen) == 2 * FOLDS
+    for folds in (seen[:FOLDS], seen[FOLDS:]):
+        left_out = [everything - fold for fold in folds]
+        assert sorted(id_ for fold in left_out for id_ in fold) == sorted(everything)
+    family = {row.id: row.group for row in rows}
+    for fold in seen:
+        assert not {family[id_] for id_ in everything - fold} & {family[id_] for id_ in fold}
+    # Every seed has the same folds, so that members differ in their weights alone.
+    assert seen[:FOLDS] == seen[FOLDS:]
+
+
+def test_words_alone_find_what_words_give_away(tiny_bert, csv, tmp_path):
+    config = config_of(tiny_bert, csv, members=["words", "characters"])
+    lesson = make_lesson(config, tmp_path / "teacher")
+    assert [one.name for one in lesson.judged] == ["words", "characters", "ensemble"]
+    assert all(one.metrics["auroc"].value > 0.95 for one in lesson.judged)
+    assert lesson.scored == lesson.rows == len(learnt(config))
+    assert report(lesson)["judged_on"] == "training and validation rows, out of fold"
+
+
+def test_test_rows_are_not_scored(tiny_bert, csv, tmp_path):
+    config = config_of(tiny_bert, csv)
+    make_lesson(config, tmp_path / "teacher")
+    test = read_and_prepare(config).prepared.test
+    with pytest.raises(DataError, match=r"knows none of the \d+ conversations"):
+        lessons.read(test, tmp_path / "teacher", ["toxicity"], MEASURE, 0)
+
+
+def test_what_is_finished_is_not_trained_again(tiny_bert, csv, tmp_path, seen):
+    first = make_lesson(config_of(tiny_bert, csv, members=["settings"]), tmp_path / "first")
+    seen.clear()
+    second = make_lesson(config_of(tiny_bert, csv, members=["words", "settings"]), tmp_path / "second")
+    assert seen == []
+    assert second.judged[1].metrics == first.judged[0].metrics
+
+
+def test_an_interrupted_teacher_goes_on_with_the_next_fold(tiny_bert, csv, tmp_path, seen):
+    config = config_of(tiny_bert, csv, members=["settings"])
+
+    def stop(stage, done, total):
+        if stage == "train" and len(seen) == FOLDS:
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, Exception)):
+        make_lesson(config, tmp_path / "teacher", progress=stop)
+    assert not (tmp_path / "teacher").exists()
+    seen.clear()
+    make_lesson(config, tmp_path / "teacher")
+    assert len(seen) == 1
+
+
+def test_a_settings_file_is_another_member(tiny_bert, csv, tmp_path, seen):
+    other = tmp_path / "other.toml"
+    tiny.write_toml(
+        other, tiny.settings(tiny_bert, csv, train=QUICK, adapter={"kind": "lora", "targets": ["query"]})
+    )
+    lesson = make_lesson(config_of(tiny_bert, csv, members=[str(other), "settings"]), tmp_path / "teacher")
+    assert [one.name for one in lesson.judged] == [f"{other}, seed 0", "settings, seed 0", "ensemble"]
+    assert len(seen) == 2 * FOLDS
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"members": ["wrods"]}, "expected words, characters, settings or a settings file, got 'wrods'"),
+        ({"members": ["words", "words"]}, "name a member twice"),
+        ({"targets": ["toxic"]}, "a crossfit teacher scores the labels: did you mean 'toxicity'"),
+        ({"folds": 60}, r"teach\.folds = 60 needs as many families"),
+        ({"kind": "model"}, r"needs teach\.model"),
+        ({"kind": "column"}, "map its column in sources.columns.teacher"),
+    ],
+)
+def test_a_teacher_that_cannot_be_is_refused_and_nothing_is_written(tiny_bert, csv, tmp_path, changes, message):
+    with pytest.raises((ConfigError, DataError), match=message):
+        make_lesson(config_of(tiny_bert, csv, **changes), tmp_path / "teacher")
+    assert not (tmp_path / "teacher").exists()
+
+
+# --- the folder
+
+
+def test_training_reads_the_scores(tiny_bert, csv, tmp_path):
+    config = config_of(tiny_bert, csv)
+    make_lesson(config, tmp_path / "teacher")
+    distill = {"teacher": str(tmp_path / "teacher"), "targets": ["toxicity"], "sigma": 0.0}
+    taught = tiny.settings(tiny_bert, csv, train={"epochs": 6}, distill=distill)
+    run = adapt(taught, tmp_path / "run")
+    # It learnt from the teacher alone.
+    assert run.evaluation.main.metrics["auroc"].value > 0.7
+
+
+def test_a_row_that_was_not_scored_has_no_score(tiny_bert, csv, tmp_path):
+    config = config_of(tiny_bert, csv)
+    make_lesson(config, tmp_path / "teacher")
+    rows = learnt(config)[:3]
+    new = Example("new", Conversation.of("something else entirely"), {})
+    taught = lessons.read((*rows, new), tmp_path / "teacher", ["toxicity"], MEASURE, 0).examples
+    assert [set(row.teacher) for row in taught] == [{"toxicity"}] * 3 + [set()]
+    assert [replace(row, teacher={}) for row in taught] == [replace(row, teacher={}) for row in (*rows, new)]
+
+
+def test_an_unknown_target_names_the_nearest(tiny_bert, csv, tmp_path):
+    make_lesson(config_of(tiny_bert, csv), tmp_path / "teacher")
+    with pytest.raises(DataError, match="gives no score for 'toxic': did you mean 'toxicity'"):
+        lessons.read((), tmp_path / "teacher", ["toxic"], MEASURE, 0)
+
+
+@pytest.mark.parametrize("file", ["scores.parquet", "teacher.json"])
+def test_a_damaged_folder_is_refused(tiny_bert, csv, tmp_path, file):
+    config = config_of(tiny_bert, csv)
+    make_lesson(config, tmp_path / "teacher")
+    place = tmp_path / "teacher" / file
+    place.write_bytes(place.read_bytes()[:-40])
+    with pytest.raises(DataError, match=r"is damaged .* run adaptox teach again"):
+        lessons.read(learnt(config), tmp_path / "teacher", ["toxicity"], MEASURE, 0)
+
+
+def test_a_folder_that_holds_scores_is_only_replaced_on_request(tiny_bert, csv, tmp_path):
+    config = config_of(tiny_bert, csv)
+    make_lesson(config, tmp_path / "teacher")
+    with pytest.raises(InputError, match="already holds results"):
+        make_lesson(config, tmp_path / "teacher")
+    make_lesson(config, tmp_path / "teacher", overwrite=True)
+
+
+# --- models and columns
+
+
+def test_a_bundle_teaches_and_is_judged_on_validation(tiny_bert, csv, tmp_path):
+    adapt(tiny.settings(tiny_bert, csv, train={"epochs": 6}), tmp_path / "run")
+    config = config_of(tiny_bert, csv, kind="model", model=str(tmp_path / "run" / "bundle"))
+    before = plan_lesson(config)
+    lesson = make_lesson(config, tmp_path / "teacher")
+    after = plan_lesson(config)
+    assert (before.kept, after.kept) == (0, before.conversations)
+    assert after.calls == 0
+    assert lesson.targets == ("toxicity",)
+    (judged,) = lesson.judged
+    assert judged.n == len(read_and_prepare(config).prepared.validation)
+    assert report(lesson)["judged_on"] == "validation rows"
+
+
+def test_a_classifier_in_the_hubs_layout_teaches_with_the_sigmoids_of_its_logits(toxic_bert, csv, tmp_path):
+    config = config_of(toxic_bert, csv, kind="model", model=str(toxic_bert))
+    given = teach.ask_teacher(learnt(config), config, lambda *_: None)
+    scores = np.array([row.teacher["toxicity"] for row in given.examples])
+    assert given.targets == ("toxicity",)
+    assert ((scores > 0) & (scores < 1)).all()
+    assert len(set(scores.round(9))) > 1
+
+
+def test_a_classifier_without_such_an_output_is_refused(toxic_bert, csv):
+    config = config_of(toxic_bert, csv, kind="model", model=str(toxic_bert), targets=["sexual/minors"])
+    with pytest.raises(DataError, match=r"gives no score for 'sexual/minors'"):
+        teach.ask_teacher(learnt(config), config, lambda *_: None)
+
+
+def test_scores_that_the_data_has_are_judged_as_they_are(tiny_bert, tmp_path):
+    rows = [(text, rude, 0.9 if rude else 0.2, 0.1) for text, rude in tiny.texts()]
+    data = tiny.write_csv(tmp_path / "rows.csv", rows, ("text", "toxicity", "hate", "violence"))
+    columns = {
+        "text": "text",
+        "labels": {"toxicity": "toxicity"},
+        "teacher": {"hate": "hate", "violence": "violence"},
+    }
+    config = tiny.settings(
+        tiny_bert, data, sources=[{"path": str(data), "columns": columns}], teach={"kind": "column"}
+    )
+    lesson = make_lesson(config, tmp_path / "teacher")
+    assert lesson.targets == ("hate", "violence")
+    found = {one.name: one.metrics["auprc"].value for one in lesson.judged}
+    assert found["hate"] == found["highest of all"] == 1
+    assert found["violence"] < 0.7
+
+
+# --- servers
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with endpoint.running() as server:
+        yield server
+
+
+@pytest.fixture
+def shell(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    return tiny.Shell(monkeypatch, capsys)
+
+
+def asked(base, csv, server, kind="moderation", **changes):
+    chosen = {"url": server.url, "model": "m", "calls_per_minute": 60_000, **changes}
+    return config_of(base, csv, kind=kind, **chosen)
+
+
+def test_a_moderation_server_is_asked_once_for_each_conversation(tiny_bert, csv, tmp_path, server, shell):
+    config = asked(tiny_bert, csv, server)
+    toml = str(tiny.write_toml(tmp_path / "asked.toml", config))
+    conversations = len(learnt(config))
+    dry = shell("teach", toml, "--dry-run")
+    assert dry.code == 0
+    assert f"{conversations} calls to the server" in dry.out
+    assert server.asked == []
+    first = shell("teach", toml, "--out", "first")
+    assert first.code == 0
+    assert len(server.asked) == len(set(server.asked)) == conversations
+    again = shell("teach", toml, "--out", "second")
+    assert f"{conversations} conversations were scored before" in " ".join(again.out.split())
+    assert len(server.asked) == conversations
+    assert (tmp_path / "first" / "scores.parquet").read_bytes() == (
+        tmp_path / "second" / "scores.parquet"
+    ).read_bytes()
+
+
+def test_a_chat_models_answer_has_the_targets_name(tiny_bert, csv, tmp_path, server):
+    lesson = make_lesson(asked(tiny_bert, csv, server, kind="chat"), tmp_path / "teacher")
+    assert lesson.targets == ("toxicity",)
+    assert lesson.cost.calls == lesson.scored
+    assert lesson.cost.prompt_tokens == 50 * lesson.scored
+    with pytest.raises(ConfigError, match=r"expected one name in teach\.targets, got 2"):
+        make_lesson(asked(tiny_bert, csv, server, kind="chat", targets=["a", "b"]), tmp_path / "other")
+
+
+def test_a_target_that_the_server_does_not_know_names_the_nearest(tiny_bert, csv, tmp_path, server):
+    with pytest.raises(DataError, match="the server gives no score for 'hat': did you mean 'hate'"):
+        make_lesson(asked(tiny_bert, csv, server, targets=["hat"]), tmp_path / "teacher")
+    assert not (tmp_path / "teacher").exists()
