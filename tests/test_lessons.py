@@ -129,6 +129,24 @@ def test_a_settings_file_is_another_member(tiny_bert, csv, tmp_path, seen):
     assert len(seen) == 2 * FOLDS
 
 
+def test_labels_that_the_ensemble_doubts_are_listed_and_kept(tiny_bert, tmp_path):
+    rows = tiny.texts()
+    wrong = {0, 1, 4}
+    rows = [(text, 1 - rude if number in wrong else rude) for number, (text, rude) in enumerate(rows)]
+    data = tiny.write_csv(tmp_path / "rows.csv", rows)
+    config = config_of(tiny_bert, data, members=["words", "characters"])
+    lesson = make_lesson(config, tmp_path / "teacher")
+    listed = [json.loads(line) for line in (tmp_path / "teacher" / "label-faults.jsonl").read_text().splitlines()]
+    assert len(listed) == lesson.doubted == report(lesson)["doubted"]
+    known = {row.id: row for row in learnt(config)}
+    mislabelled = {
+        row.id for row in known.values() if row.conversation.turns[0].content in {rows[n][0] for n in wrong}
+    }
+    assert len(mislabelled & {one["id"] for one in listed[: len(wrong)]}) >= 2
+    assert all(known[one["id"]].labels["toxicity"] == one["given"] for one in listed)
+    assert lesson.rows == lesson.scored == len(known)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -43,6 +43,7 @@ class Lesson:
         scored: of these, with a score.
         judged: how far the scores agree with the labels; one for each member of an ensemble, or for each score.
         judged_on: which rows.
+        doubted: labels that an ensemble doubts, listed in label-faults.jsonl; None where none was asked.
         cost: of a server that was asked; else None.
     """
 
@@ -52,6 +53,7 @@ class Lesson:
     scored: int
     judged: tuple[teach.Judged, ...]
     judged_on: str
+    doubted: int | None
     cost: teach.Cost | None
 
 
@@ -94,10 +96,14 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
     on = "training and validation rows, out of fold" if crossfitted else "validation rows"
     scores = lessons.pack(given.examples, given.targets)
     scored = sum(bool(row.teacher) for row in given.examples)
-    lesson = Lesson(out, given.targets, len(rows), scored, judged, on, given.cost)
+    faults = teach.doubted_labels(given, config) if crossfitted else []
+    doubted = len(faults) if crossfitted else None
+    lesson = Lesson(out, given.targets, len(rows), scored, judged, on, doubted, given.cost)
     with folders.whole(out) as folder:
         folder.write(folders.CONFIG, resolved_json(config))
         folder.write(lessons.SCORES, scores)
+        if crossfitted:
+            folder.write_lines(lessons.FAULTS, faults)
         folder.write(lessons.TEACHER, _report(lesson, given.agreement, config, prepared, scores))
     return lesson
 
@@ -121,6 +127,7 @@ def _report(
             {"name": one.name, "n": one.n, "rank_correlation": interval_json(one.rank_correlation)}
             for one in agreement
         ],
+        "doubted": lesson.doubted,
         "cost": None if lesson.cost is None else asdict(lesson.cost),
         "scores_sha256": hashlib.sha256(scores).hexdigest(),
         "data": {"sha256": prepared.manifest.sha256},

@@ -105,6 +105,8 @@ def lesson(done: Lesson) -> None:
         console.paragraph(
             f"against {first.label}, on {done.judged_on}: {count(first.n)}, {count(first.positives)} positive"
         )
+    if done.doubted is not None:
+        console.say(f"{count(done.doubted)} labels are doubtful, listed in {done.folder / 'label-faults.jsonl'}")
     if done.cost is not None:
         cost = done.cost
         tokens = cost.prompt_tokens + cost.completion_tokens

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adaptox.teach.asking import Cost
+from adaptox.teach.faults import doubted_labels
 from adaptox.teach.folds import CrossFit, Held, settled, watched
 from adaptox.teach.judging import Judged, judge_members
 from adaptox.teach.models import teach
@@ -19,6 +20,7 @@ __all__ = [
     "Taught",
     "ask_teacher",
     "count_calls",
+    "doubted_labels",
     "judge_members",
     "settled",
     "teach",

@@ -1,9 +1,10 @@
 """A teacher's scores as a folder: `adaptox teach` writes it, and training reads it through distill.teacher.
 
 ```
-config.json      resolved settings
-scores.parquet   conversation (hash of its messages), and a column for each score
-teacher.json     who taught, how far that agrees with the labels, what it cost; written last
+config.json          resolved settings
+scores.parquet       conversation (hash of its messages), and a column for each score
+label-faults.jsonl   labels that an ensemble doubts, for people to look at
+teacher.json         who taught, how far that agrees with the labels, what it cost; written last
 ```
 """
 
@@ -24,6 +25,7 @@ from adaptox.teach.values import Taught, conversation_key, with_scores
 
 TEACHER = "teacher.json"
 SCORES = "scores.parquet"
+FAULTS = "label-faults.jsonl"
 _KEY = "conversation"
 
 
