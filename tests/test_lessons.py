@@ -12,7 +12,7 @@ import endpoint
 import tiny
 from adaptox import teach, train
 from adaptox.adapt import adapt, make_lesson, plan_lesson, read_and_prepare
-from adaptox.config import EvaluateConfig
+from adaptox.config import EvaluateConfig, SourceConfig
 from adaptox.errors import ConfigError, DataError, InputError
 from adaptox.records import Conversation, Example
 from adaptox.teach import lessons
@@ -94,6 +94,15 @@ def test_test_rows_are_not_scored(tiny_bert, csv, tmp_path):
     test = read_and_prepare(config).prepared.test
     with pytest.raises(DataError, match=r"knows none of the \d+ conversations"):
         lessons.read(test, tmp_path / "teacher", ["toxicity"], MEASURE, 0)
+
+
+def test_rows_that_only_help_training_are_trained_on_and_not_scored(tiny_bert, csv, tmp_path, seen):
+    more = tiny.write_csv(tmp_path / "more.csv", tiny.texts(30, seed=7))
+    config = config_of(tiny_bert, csv, members=["settings"])
+    both = [*config.sources, SourceConfig(path=str(more), use="train")]
+    lesson = make_lesson(config.model_copy(update={"sources": tuple(both)}), tmp_path / "teacher")
+    assert lesson.scored == len(learnt(config))
+    assert all(sum(id_.startswith("more/") for id_ in fold) == 30 for fold in seen)
 
 
 def test_what_is_finished_is_not_trained_again(tiny_bert, csv, tmp_path, seen):

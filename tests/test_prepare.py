@@ -397,6 +397,37 @@ def test_rows_that_only_a_teacher_scored_train_unless_their_family_is_held_out()
     assert prepared.manifest.steps[-1].name == "family held out"
 
 
+@pytest.mark.parametrize("split", ["official", "resplit"])
+@pytest.mark.parametrize("group", ["family", "none"])
+def test_a_source_that_only_helps_training_is_in_no_other_part_nor_are_its_copies_of_held_out_rows(split, group):
+    own = [replace(row, split="test" if number % 5 == 0 else "train") for number, row in enumerate(rows(60))]
+    plain = done(own, PrepareConfig(language="any", split=split, group=group))
+    new = rows(20, start=1000, only_train=True)
+    # Copies of every row, labelled the other way round: neither a repeat nor a conflict may cost one of ours.
+    copies = [
+        replace(
+            row,
+            id=f"copy of {row.id}",
+            split=None,
+            labels={"toxicity": 1 - row.labels["toxicity"]},
+            only_train=True,
+        )
+        for row in own
+    ]
+    helped = done([*copies, *own, *new], PrepareConfig(language="any", split=split, group=group))
+    ids = [{row.id for row in part} for part in parts_of(plain)]
+    found = [{row.id for row in part} for part in parts_of(helped)]
+    assert found[1:] == ids[1:]
+    assert found[0] == ids[0] | {row.id for row in new} | {f"copy of {id_}" for id_ in ids[0]}
+    held = [one for one in helped.dropped if one.reason == "family-held-out"]
+    assert {one.id for one in held} == {f"copy of {id_}" for id_ in ids[1] | ids[2]}
+    assert "its source only helps training" in held[0].detail
+    assert not any(row.twin for row in helped.test)
+    assert helped.manifest.twins is None or helped.manifest.twins.rows == 0
+    (step,) = (step for step in helped.manifest.steps if step.name == "family held out")
+    assert step.dropped.rows == len(held)
+
+
 def test_a_random_split_reports_how_much_leaks():
     pairs = [
         example(n, f"{item.conversation.turns[0].content}{'!' * (n % 2)}", int(n % 6 < 2))

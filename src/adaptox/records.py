@@ -120,6 +120,7 @@ class Example:
         source: where the row came from, e.g. ``toxic-chat``.
         annotated_by_human: whether a person labelled the row, None if that is not known.
         twin: a row of a published test split whose family also occurs in its train split.
+        only_train: it may help training and nothing else: it is in no other part, and nothing is fitted on it.
     """
 
     id: str
@@ -131,6 +132,7 @@ class Example:
     source: str = ""
     annotated_by_human: bool | None = None
     twin: bool = False
+    only_train: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ def _test_part(config: Config, progress: Progress) -> _Rows:
 
 def _all_rows(config: Config, progress: Progress) -> _Rows:
     readings = sources.read_all(config.sources, config.data_seed)
-    examples = [example for reading in readings for example in reading.examples]
+    examples = [example for reading in readings for example in reading.examples if not example.only_train]
     test = [example for example in examples if example.split == "test"]
     target = config.label_set.target
     if not any(target in example.labels for example in test or examples):

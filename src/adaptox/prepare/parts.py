@@ -22,7 +22,7 @@ class Parts:
         train: rows to train on, those that only a teacher scored among them.
         validation: rows to choose by.
         test: rows to report on.
-        unplaced: rows without a target label whose family is held out.
+        unplaced: rows whose family is held out: without a target label, or of a source that only helps training.
     """
 
     train: tuple[Example, ...]
@@ -52,12 +52,14 @@ def official(
             'prepare.split = "official" needs rows with a published test split, got none: '
             'set prepare.split = "resplit", or columns.split'
         )
-    validation = tuple(example for example in kept if example.split == "validation")
+    own = [example for example in kept if not example.only_train]
+    validation = tuple(example for example in own if example.split == "validation")
     if validation:
-        train = tuple(example for example in kept if example.split != "validation")
-        return _checked(Parts(_in(train, "train"), validation, tuple(test), ()), target)
-    carved = _carved(kept, 0.0, config, target, seed)
-    return _checked(replace(carved, test=tuple(test)), target)
+        train = tuple(example for example in own if example.split != "validation")
+        parts = Parts(_in(train, "train"), validation, tuple(test), ())
+    else:
+        parts = replace(_carved(own, 0.0, config, target, seed), test=tuple(test))
+    return _checked(_helped(parts, kept), target)
 
 
 def resplit(kept: Sequence[Example], config: PrepareConfig, target: str, seed: int) -> Parts:
@@ -73,7 +75,8 @@ def resplit(kept: Sequence[Example], config: PrepareConfig, target: str, seed: i
         DataError: too few rows of a class.
         RunError: a family crosses the split.
     """
-    return _checked(_carved(kept, config.test_fraction, config, target, seed), target)
+    own = [example for example in kept if not example.only_train]
+    return _checked(_helped(_carved(own, config.test_fraction, config, target, seed), kept), target)
 
 
 def balanced(train: Sequence[Example], target: str, seed: int) -> tuple[Example, ...]:
@@ -116,6 +119,15 @@ def _carved(kept: Sequence[Example], test_fraction: float, config: PrepareConfig
     if config.group == "family":
         _check_families(parts)
     return parts
+
+
+def _helped(parts: Parts, kept: Iterable[Example]) -> Parts:
+    """Add the rows that only help training, but for those whose family is in validation or test."""
+    held = {example.group for example in (*parts.validation, *parts.test)}
+    helping = [example for example in kept if example.only_train]
+    added = _in((example for example in helping if example.group not in held), "train")
+    unplaced = (example for example in helping if example.group in held)
+    return replace(parts, train=(*parts.train, *added), unplaced=(*parts.unplaced, *unplaced))
 
 
 def _divided(

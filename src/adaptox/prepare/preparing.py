@@ -49,7 +49,7 @@ def prepare(
     marked = mark_families(examples, text, progress)
     fixed = [example for example in marked if example.split == "test" and config.split == "official"]
     free = [Row(example, render(example.conversation, text).text) for example in _without(marked, fixed)]
-    cleaned = clean(free, config, target, progress)
+    cleaned = _cleaned(free, config, target, progress)
     kept = [row.example for row in cleaned.kept]
     if config.split == "official":
         parts = official(kept, fixed, config, target, seed)
@@ -77,7 +77,7 @@ def mark_families(
     """
     first = families([_said(example.conversation, text) for example in examples], progress)
     grouped = [replace(example, group=examples[index].id) for example, index in zip(examples, first, strict=True)]
-    trained_on = {example.group for example in grouped if example.split != "test"}
+    trained_on = {example.group for example in grouped if example.split != "test" and not example.only_train}
     return tuple(
         replace(example, twin=example.split == "test" and example.group in trained_on) for example in grouped
     )
@@ -135,6 +135,17 @@ def _without(examples: Iterable[Example], taken: Sequence[Example]) -> list[Exam
     return [example for example in examples if example.id not in ids]
 
 
+def _cleaned(rows: Sequence[Row], config: PrepareConfig, target: str, progress: Progress) -> Cleaned:
+    """Clean the rows that only help training by themselves: no repeat or conflict of theirs costs another row."""
+    helping = [row for row in rows if row.example.only_train]
+    own = clean([row for row in rows if not row.example.only_train], config, target, progress)
+    if not helping:
+        return own
+    helped = clean(helping, config, target, progress)
+    steps = (replace(one, name=f"{one.name}, of sources that only help training") for one in helped.steps)
+    return Cleaned((*own.kept, *helped.kept), (*own.dropped, *helped.dropped), (*own.steps, *steps))
+
+
 def _said(conversation: Conversation, text: TextConfig) -> str:
     turns = tuple(turn for turn in conversation.turns if turn.role != "system") or conversation.turns
     return render(Conversation(turns), text).text
@@ -159,7 +170,8 @@ def _prepared(work: _Work) -> Prepared:
 
 def _unplaced(example: Example, work: _Work) -> Dropped:
     excerpt = render(example.conversation, work.text).text[:EXCERPT_CHARS]
-    detail = f"only a teacher scored it, and its family {example.group} is held out"
+    why = "its source only helps training" if example.only_train else "only a teacher scored it"
+    detail = f"{why}, and its family {example.group} is held out"
     return Dropped(example.id, "family-held-out", example.split, None, detail, excerpt)
 
 
@@ -185,7 +197,7 @@ def _manifest(work: _Work, steps: tuple[Step, ...]) -> Manifest:
             for source in sources
         },
         families=_families(everything),
-        twins=_leak(parts.test, (e for e in work.marked if e.split != "test"), target)
+        twins=_leak(parts.test, (e for e in work.marked if e.split != "test" and not e.only_train), target)
         if work.config.split == "official"
         else None,
         test_leak=_leak(parts.test, (*parts.train, *parts.validation), target),

@@ -35,7 +35,8 @@ class Dropped:
         id: the example's id.
         reason: ``unlabelled`` (neither target label nor teacher score), ``short``, ``conflict`` (its text stands in
             rows with both labels), ``repeat`` (in an earlier row with the same label), ``language``, or
-            ``family-held-out`` (only a teacher scored it, and its family is in validation or test).
+            ``family-held-out`` (only a teacher scored it, or its source only helps training, and its family is in
+            validation or test).
         split: as published, or None.
         label: the target label, None if unknown.
         detail: of which row it is a repeat, or which language with which confidence.

@@ -72,6 +72,9 @@ def read_all(sources: Sequence[SourceConfig], seed: int = 0) -> tuple[Reading, .
     taken: set[str] = set()
     for number, source in enumerate(sources, 1):
         reading = read(source, seed)
+        if source.use == "train":
+            helping = (replace(example, split=None, only_train=True) for example in reading.examples)
+            reading = replace(reading, examples=tuple(helping))
         if not taken.isdisjoint(example.id for example in reading.examples):
             renamed = tuple(replace(example, id=f"{number}:{example.id}") for example in reading.examples)
             reading = replace(reading, examples=renamed)

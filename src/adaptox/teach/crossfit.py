@@ -22,7 +22,7 @@ from adaptox.config import Config, DistillConfig
 from adaptox.decide import fit_platt, logit
 from adaptox.errors import ConfigError, DataError
 from adaptox.records import Example, FloatArray, Progress
-from adaptox.teach.folds import CrossFit, split_folds
+from adaptox.teach.folds import CrossFit, is_scored, split_folds
 from adaptox.teach.values import Member, cache_root
 from adaptox.teach.words import Grams, score_by_words
 
@@ -61,7 +61,7 @@ def crossfit(config: Config, rows: Sequence[Example], progress: Progress) -> Cro
         DataError: too few rows of a class.
     """
     target = config.label_set.target
-    labelled = tuple(row for row in rows if target in row.labels)
+    labelled = tuple(row for row in rows if is_scored(row, target))
     fold_of = split_folds(labelled, config, config.teach.folds, _SETTING)
     members = []
     for name, chosen in _members(config):
@@ -152,7 +152,7 @@ def _hash(config: Config, rows: Sequence[Example]) -> str:
     read = config.model_dump(mode="json", exclude={"name", "teach", "sources", "evaluate", "threshold"})
     read["folds"] = config.teach.folds
     content = [
-        [row.id, row.conversation.messages(), dict(sorted(row.labels.items())), row.group]
+        [row.id, row.conversation.messages(), dict(sorted(row.labels.items())), row.group, row.only_train]
         for row in (replace(row, teacher={}) for row in rows)
     ]
     whole = json.dumps([version("adaptox"), read, content], sort_keys=True)

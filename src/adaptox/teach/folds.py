@@ -42,6 +42,11 @@ def settled(config: Config) -> Config:
     return config.model_copy(update={"train": config.train.model_copy(update=fixed)})
 
 
+def is_scored(row: Example, target: str) -> bool:
+    """Tell whether cross-fitting scores a row: it has the target label, and may do more than help training."""
+    return target in row.labels and not row.only_train
+
+
 def watched(rows: Sequence[Example], target: str) -> list[Example]:
     """Give a few rows of each class, for a Trainer that needs some to watch."""
     return [row for value in (0, 1) for row in [r for r in rows if r.labels.get(target) == value][:_WATCHED]]
@@ -100,7 +105,7 @@ class CrossFit:
     progress: Progress
 
     def score(self, rows: Sequence[Example]) -> Held | None:
-        """Score every labelled row; rows without the target label are trained on, unless their family is held out.
+        """Score every row that `is_scored`; others are trained on, unless their family is held out.
 
         Returns:
             The labelled rows, fold by fold; None in all but the main process.
@@ -110,8 +115,8 @@ class CrossFit:
             RunError: as `train.fit`.
         """
         target = self.config.label_set.target
-        labelled = [row for row in rows if target in row.labels]
-        others = [row for row in rows if target not in row.labels]
+        labelled = [row for row in rows if is_scored(row, target)]
+        others = [row for row in rows if not is_scored(row, target)]
         fold_of = split_folds(labelled, self.config, self.folds, self.setting)
         found: list[Held] = []
         for fold in range(self.folds):
