@@ -126,7 +126,7 @@ def test_calibration_error_is_zero_where_shares_equal_scores():
 
 @pytest.mark.parametrize(
     ("truth", "undefined"),
-    [(0, {"auprc", "f1", "recall", "auroc", "recall_at_fpr_01"}), (1, {"auroc", "recall_at_fpr_01"})],
+    [(0, {"auprc", "f1", "recall", "auroc", "recall_at_fpr_01"}), (1, {"auprc", "auroc", "recall_at_fpr_01"})],
 )
 def test_what_one_class_leaves_undefined_is_nan_and_null(truth, undefined):
     evaluation = evaluated([example(index, truth) for index in range(4)], [0.1, 0.4, 0.6, 0.9])

@@ -20,6 +20,7 @@ from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunErr
 from adaptox.evaluate import METRICS, holm
 from adaptox.study import StudyConfig, load_study, plan
 from adaptox.study.keys import Keys
+from adaptox.study.pairs import resamples_for
 from adaptox.study.paper import PAPER
 from adaptox.study.results import mean_draws
 
@@ -367,3 +368,10 @@ def test_one_seed_has_no_spread_and_two_have(done, tiny_bert, csv):
     assert story.runs[0].spread["f1"] == pytest.approx(np.std(values, ddof=1))
     single = make(tiny_bert, csv, out)
     assert all(math.isnan(single.runs[0].spread[metric]) for metric in METRICS)
+
+
+@pytest.mark.parametrize(("runs", "against", "pairs"), [(8, "", 28), (8, "one", 7), (2, "", 1)])
+def test_there_are_resamples_enough_for_a_clear_difference_to_show_after_correction(runs, against, pairs):
+    resamples = resamples_for(runs, against)
+    clearest = 2 / (resamples + 1)
+    assert holm([clearest] + [1.0] * (pairs - 1))[0] < 0.05 / 3

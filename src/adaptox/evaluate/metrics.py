@@ -24,8 +24,8 @@ def point_metrics(probs: FloatArray, truth: IntArray, threshold: float) -> dict[
         threshold: rows at or above it are called positive.
 
     Returns:
-        Metric name (see `values.METRICS`) → value, NaN where it is not defined: F1, recall and AUPRC without a
-        positive row, AUROC and recall at a false-positive rate without both classes, precision without a row
+        Metric name (see `values.METRICS`) → value, NaN where it is not defined: F1 and recall without a
+        positive row, AUPRC, AUROC and recall at a false-positive rate without both classes, precision without a row
         called positive.
 
     Raises:
@@ -38,7 +38,7 @@ def point_metrics(probs: FloatArray, truth: IntArray, threshold: float) -> dict[
     called = (probs >= threshold).astype(np.int64)
     positive, both = bool(truth.any()), 0 < truth.sum() < len(truth)
     values = {
-        "auprc": metrics.average_precision_score(truth, probs) if positive else math.nan,
+        "auprc": metrics.average_precision_score(truth, probs) if both else math.nan,
         "f1": metrics.f1_score(truth, called) if positive else math.nan,
         "precision": metrics.precision_score(truth, called, zero_division=math.nan),
         "recall": metrics.recall_score(truth, called, zero_division=math.nan),

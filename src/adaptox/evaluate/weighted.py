@@ -98,7 +98,7 @@ def _of_ranking(rows: SortedRows, weights: FloatArray) -> dict[str, FloatArray]:
     outranked = np.diff(alarms, axis=1, prepend=0.0) * (hits - gained / 2)
     within = np.where(alarms / negatives <= MAX_FPR, hits, 0.0).max(axis=1, keepdims=True)
     return {
-        "auprc": ((gained * precision).sum(axis=1, keepdims=True) / positives)[:, 0],
+        "auprc": np.where(negatives > 0, (gained * precision).sum(axis=1, keepdims=True) / positives, np.nan)[:, 0],
         "auroc": (outranked.sum(axis=1, keepdims=True) / (positives * negatives))[:, 0],
         "recall_at_fpr_01": np.where(negatives > 0, within / positives, np.nan)[:, 0],
     }
