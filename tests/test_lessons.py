@@ -324,3 +324,15 @@ def test_a_target_that_the_server_does_not_know_names_the_nearest(tiny_bert, csv
     with pytest.raises(DataError, match="the server gives no score for 'hat': did you mean 'hate'"):
         make_lesson(asked(tiny_bert, csv, server, targets=["hat"]), tmp_path / "teacher")
     assert not (tmp_path / "teacher").exists()
+
+
+def test_a_conversation_that_the_server_refuses_is_named_by_its_row(tiny_bert, csv, tmp_path, server):
+    config = asked(tiny_bert, csv, server)
+    refused = learnt(config)[3]
+    server.plan[refused.conversation.turns[0].content] = [(400, {"error": {"message": "no"}})]
+    with pytest.raises(InputError, match=f"refuses conversation {refused.id} "):
+        make_lesson(config, tmp_path / "teacher")
+    # What was answered is kept, and asked no more.
+    before = len(server.asked)
+    make_lesson(config, tmp_path / "teacher")
+    assert len(server.asked) + 1 <= before + len(learnt(config))

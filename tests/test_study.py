@@ -370,6 +370,29 @@ def test_one_seed_has_no_spread_and_two_have(done, tiny_bert, csv):
     assert all(math.isnan(single.runs[0].spread[metric]) for metric in METRICS)
 
 
+def test_a_part_of_a_grid_has_the_runs_that_the_whole_has_there():
+    whole = load_study(ROOT / "configs" / "study.toml")
+    part = studies.only(whole, {"protocol": "random", "data": "full"})
+    found = {run.label: run.config for run in plan(part)}
+    expected = {
+        run.label: run.config for run in plan(whole) if run.panel == "random" and run.variants["data"] == "full"
+    }
+    assert found == expected
+    assert len(found) == 4
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ({"protocl": "random"}, "--only names no axis: did you mean 'protocol'"),
+        ({"protocol": "randm"}, "--only protocol: did you mean 'random'"),
+    ],
+)
+def test_a_part_that_is_not_there_names_the_nearest(chosen, message):
+    with pytest.raises(ConfigError, match=message):
+        studies.only(load_study(ROOT / "configs" / "study.toml"), chosen)
+
+
 @pytest.mark.parametrize(("runs", "against", "pairs"), [(8, "", 28), (8, "one", 7), (2, "", 1)])
 def test_there_are_resamples_enough_for_a_clear_difference_to_show_after_correction(runs, against, pairs):
     resamples = resamples_for(runs, against)

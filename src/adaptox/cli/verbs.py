@@ -15,7 +15,7 @@ from adaptox import __version__
 from adaptox.cli import console
 from adaptox.cli.options import ADAPTERS, Adapter, BundleFolder, Given, Json, Out, Overwrite, Set
 from adaptox.cli.settings import is_settings, settings
-from adaptox.errors import DataError, InterruptedRunError, RunError
+from adaptox.errors import ConfigError, DataError, InterruptedRunError, RunError
 
 
 class _Verbs(TyperGroup):
@@ -193,6 +193,10 @@ def study(
         int, typer.Option(min=1, help="How many runs at a time; each gets its share of the cores.")
     ] = 1,
     device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda:1; what is there if left out.")] = "",
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="AXIS=VALUE", help="Run a part of the grid alone. Repeatable."),
+    ] = None,
 ) -> None:
     """Run a grid of settings over seeds, and make one comparison out of it.
 
@@ -201,7 +205,8 @@ def study(
     from adaptox import study as studies
     from adaptox.cli import live, tables
 
-    chosen = studies.load_study(given)
+    parts = dict(_part(text) for text in only or ())
+    chosen = studies.only(studies.load_study(given), parts)
     folder = out or Path("runs") / chosen.name
     command = shlex.join(["adaptox", *sys.argv[1:]])
     with live.board() as watch:
@@ -279,6 +284,13 @@ def demo(
         shown = story.run(out, overwrite, console.say, progress)
     tables.demo(shown)
     console.say(f"report {shown.report}")
+
+
+def _part(text: str) -> tuple[str, str]:
+    axis, sign, value = text.partition("=")
+    if not sign:
+        raise ConfigError(f"--only expects AXIS=VALUE, such as data=sampled, got {text!r}")
+    return axis, value
 
 
 def _say_where(folder: Path) -> None:

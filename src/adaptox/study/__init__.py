@@ -11,7 +11,7 @@ from adaptox.errors import InputError, RunError, storage_errors
 from adaptox.records import Progress
 from adaptox.report.study import write_study
 from adaptox.report.study.values import StudyStory
-from adaptox.study.grid import Planned, StudyConfig, load_study, plan
+from adaptox.study.grid import Planned, StudyConfig, load_study, only, plan
 from adaptox.study.keys import Keys
 from adaptox.study.mistakes import common_mistakes, error_shares
 from adaptox.study.needs import ensure
@@ -22,7 +22,18 @@ from adaptox.study.story import read_before, read_panels, tell
 from adaptox.study.worker import Ended, Order
 from adaptox.study.written import to_json
 
-__all__ = ["Board", "Planned", "RunState", "StudyConfig", "StudyStory", "Watch", "load_study", "plan", "study"]
+__all__ = [
+    "Board",
+    "Planned",
+    "RunState",
+    "StudyConfig",
+    "StudyStory",
+    "Watch",
+    "load_study",
+    "only",
+    "plan",
+    "study",
+]
 
 PLAN = "plan.json"
 RESULT = "study.json"

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from adaptox.config import TeachConfig
@@ -64,6 +65,7 @@ def ask_all(
     store: Store,
     config: TeachConfig,
     progress: Progress = silent,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> Cost:
     """Ask about every conversation that the store has no answer to, and keep each answer as it comes.
 
@@ -75,6 +77,7 @@ def ask_all(
         store: where answers are kept.
         config: concurrency, calls_per_minute, retries and retry_budget.
         progress: told how many conversations are answered, of those that were not before.
+        names: key → what an error calls that conversation; its key where there is none.
 
     Raises:
         ConfigError: the server knows no such key, address or model.
@@ -93,7 +96,7 @@ def ask_all(
     started_s = time.perf_counter()
     known = store.known(conversations)
     needed = {key: conversation for key, conversation in conversations.items() if key not in known}
-    asking = _Asking(needed, ask, store, config, progress)
+    asking = _Asking(needed, ask, store, config, progress, names)
     if needed:
         try:
             asyncio.run(asking.run())
@@ -119,7 +122,9 @@ class _Asking:
         store: Store,
         config: TeachConfig,
         progress: Progress,
+        names: Mapping[str, str],
     ) -> None:
+        self._names = names
         self._needed, self._ask, self._store, self._config = needed, ask, store, config
         self._progress = progress
         self._left = iter(needed)
@@ -219,15 +224,16 @@ class _Asking:
 
     def _given_up(self, key: str, error: CallError) -> Exception:
         """Say why a conversation has no answer."""
+        name = self._names.get(key, key)
         if not error.again:
             return InputError(
-                f"the teacher's server refuses conversation {key} ({error}): leave that row out or check "
+                f"the teacher's server refuses conversation {name} ({error}): leave that row out or check "
                 f"teach.model; {self.state()}"
             )
         if self.retries >= self._config.retry_budget:
             reason = f"teach.retry_budget = {self._config.retry_budget} further attempts are spent"
         else:
-            reason = f"conversation {key} failed teach.retries + 1 = {self._config.retries + 1} times"
+            reason = f"conversation {name} failed teach.retries + 1 = {self._config.retries + 1} times"
         return RunError(f"the teacher stopped, {reason}; {self.state()}: {_GO_ON}. The last failure: {error}")
 
 

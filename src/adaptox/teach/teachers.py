@@ -120,7 +120,8 @@ def _from_server(rows: Sequence[Example], config: Config, progress: Progress) ->
     target = _one_target(config) if config.teach.kind == "chat" else ""
     ask: Ask = Chat(config.teach) if target else Moderation(config.teach)
     with _store(config) as store:
-        cost = ask_all(conversations, ask, store, config.teach, progress)
+        names = {conversation_key(row.conversation): row.id for row in rows}
+        cost = ask_all(conversations, ask, store, config.teach, progress, names)
         known: Mapping[str, Mapping[str, float]] = store.scores(conversations)
     if target:
         known = {key: {target: found[SCORE]} for key, found in known.items()}
