@@ -92,7 +92,7 @@ def collapse(results: Path) -> str:
         f"change alone takes a run beyond {number(others)}. Back from the repaired runs, {_UNDONE[breaks]} costs "
         f"most ({told['repaired']})."
     )
-    heads = [f"{words}: F1, AUPRC" for words in panels.values()]
+    heads = [f"{words}: F1 (at a learned threshold), AUPRC" for words in panels.values()]
     lines = [f"| start | change | {' | '.join(heads)} |", f"|---|---|{'---:|' * len(heads)}"]
     for start, words in (("as-written", _CHANGES), ("repaired", _UNDONE)):
         for changed, what in {_NOTHING: "none", **words}.items():
@@ -126,4 +126,5 @@ def _f1(run: Run) -> str:
 
 
 def _both(run: Run) -> str:
-    return f"{_f1(run)}, {number(_main(run)['auprc']['value'])}"
+    learned = next(iter(run["slices_at_learned_threshold"].values()))["f1"]["value"]
+    return f"{_f1(run)} ({number(learned)}), {number(_main(run)['auprc']['value'])}"
