@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,18 +11,29 @@ from adaptox.errors import InputError, RunError, storage_errors
 from adaptox.records import Progress
 from adaptox.report.study import write_study
 from adaptox.report.study.values import StudyStory
-from adaptox.study.grid import Planned, StudyConfig, load_study, plan
+from adaptox.study.grid import Planned, StudyConfig, load_study, only, plan
 from adaptox.study.keys import Keys
 from adaptox.study.mistakes import common_mistakes, error_shares
 from adaptox.study.needs import ensure
-from adaptox.study.pairs import compare_runs
+from adaptox.study.pairs import compare_runs, resamples_for
 from adaptox.study.results import Result, join, read_seed
 from adaptox.study.schedule import Board, RunState, Watch, run_all, threads_for
 from adaptox.study.story import read_before, read_panels, tell
 from adaptox.study.worker import Ended, Order
 from adaptox.study.written import to_json
 
-__all__ = ["Board", "Planned", "RunState", "StudyConfig", "StudyStory", "Watch", "load_study", "plan", "study"]
+__all__ = [
+    "Board",
+    "Planned",
+    "RunState",
+    "StudyConfig",
+    "StudyStory",
+    "Watch",
+    "load_study",
+    "only",
+    "plan",
+    "study",
+]
 
 PLAN = "plan.json"
 RESULT = "study.json"
@@ -71,7 +83,7 @@ def study(
         out.mkdir(parents=True, exist_ok=True)
     RunFolder(out).write(PLAN, config.model_dump(mode="json"))
     ended = run_all(orders, jobs, watch)
-    results = _results(runs, out, ended, progress)
+    results = _results(runs, config.against, out, ended, progress)
     texts = {name: panel.texts for name, panel in panels.items()}
     seed = runs[0].config.data_seed
     story = tell(
@@ -103,7 +115,7 @@ def _check(out: Path) -> None:
 
 
 def _results(
-    runs: Sequence[Planned], out: Path, ended: Mapping[str, Ended], progress: Progress
+    runs: Sequence[Planned], against: str, out: Path, ended: Mapping[str, Ended], progress: Progress
 ) -> tuple[Result, ...]:
     """Read every finished run, and put the seeds of each configuration together.
 
@@ -114,12 +126,16 @@ def _results(
     if len(errors) == len(runs):
         raise RunError(f"every run of the study failed; the first one: {next(iter(errors.values()))}")
     results, done = [], 0
+    largest = max(Counter(panel for panel, _ in {(run.panel, run.name) for run in runs}).values())
+    enough = resamples_for(largest, against)
     for key in dict.fromkeys((run.panel, run.name) for run in runs):
         own = [run for run in runs if (run.panel, run.name) == key]
         seeds = {}
         for run in own:
             if run.label not in errors:
-                seeds[run.seed] = read_seed(out / RUNS / run.label, run.config.evaluate, run.config.data_seed)
+                more = {"resamples": max(run.config.evaluate.resamples, enough)}
+                measure = run.config.evaluate.model_copy(update=more)
+                seeds[run.seed] = read_seed(out / RUNS / run.label, measure, run.config.data_seed)
             done += 1
             progress("measure", done, len(runs))
         failed = {run.seed: errors[run.label] for run in own if run.label in errors}

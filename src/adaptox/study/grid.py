@@ -146,6 +146,33 @@ def plan(study: StudyConfig) -> tuple[Planned, ...]:
     return tuple(runs)
 
 
+def only(study: StudyConfig, chosen: Mapping[str, str]) -> StudyConfig:
+    """Leave a part of a grid: one value of each axis that is named.
+
+    Args:
+        study: the whole grid.
+        chosen: axis → the value that is kept.
+
+    Raises:
+        ConfigError: an unknown axis or value.
+    """
+    axes = dict(study.axes)
+    for axis, value in chosen.items():
+        if axis not in axes:
+            raise ConfigError(f"--only names no axis: {nearest(axis, axes)}")
+        if value not in _values(axes[axis]):
+            raise ConfigError(f"--only {axis}: {nearest(value, _values(axes[axis]))}")
+        given = axes[axis]
+        if isinstance(given, list):
+            axes[axis] = [given[_values(given).index(value)]]
+        else:
+            axes[axis] = {value: given[value]}
+    rules = tuple(
+        rule for rule in study.rules if all(chosen.get(axis, value) == value for axis, value in rule.when.items())
+    )
+    return study.model_copy(update={"axes": axes, "rules": rules})
+
+
 def _values(given: Mapping[str, Changes] | list[Any]) -> tuple[str, ...]:
     return tuple(given) if isinstance(given, Mapping) else tuple(_word(value) for value in given)
 

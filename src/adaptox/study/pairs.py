@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,21 @@ from adaptox.study.results import Result, mean_draws
 COMPARED = ("auprc", "f1")
 # Corrected p-values are held against this.
 _LEVEL = 0.05
+# The smallest p-value that the resamples can show, corrected, is the level divided by this.
+_BELOW_LEVEL = 4
+
+
+def resamples_for(runs: int, against: str) -> int:
+    """Count the resamples without which no pair of a panel could ever be told apart.
+
+    A bootstrap of n resamples shows no p-value below 2 / (n + 1), and Holm multiplies it by the number of pairs.
+
+    Args:
+        runs: in the panel.
+        against: as for `compare_runs`.
+    """
+    pairs = runs - 1 if against else math.comb(runs, 2)
+    return math.ceil(2 * pairs * _BELOW_LEVEL / _LEVEL)
 
 
 def compare_runs(results: Sequence[Result], against: str, seed: int) -> tuple[StudyPair, ...]:
