@@ -61,7 +61,7 @@ def eight_runs(results: Path) -> str:
     main = _main(repaired["runs"][0])
     rows = f"{count(main['n'])} test rows, {count(main['positives'])} toxic"
     end = f"{repaired['panels'][0]['words'].capitalize()}; {rows}; {repaired['hardware']}."
-    return "\n".join([*lines, "", end])
+    return "\n".join([*lines, "", f"{end} {_said(repaired)}".strip()])
 
 
 def collapse(results: Path) -> str:
@@ -106,6 +106,11 @@ def collapse(results: Path) -> str:
 def interval_of(entry: Mapping[str, Any]) -> Interval:
     """Read a number with its interval from a result file."""
     return Interval(*(math.nan if entry[key] is None else entry[key] for key in ("value", "low", "high")))
+
+
+def _said(study: Study) -> str:
+    """Repeat what a reader of the numbers must know: whose the teacher is, and what leaks."""
+    return " ".join(note for note in study["notes"] if note.startswith("The teacher is") or "near-copy" in note)
 
 
 def _studies(results: Path, *names: str) -> list[Study]:
