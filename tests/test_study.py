@@ -229,7 +229,9 @@ def test_a_finished_study_is_not_run_again(done, tiny_bert, csv, monkeypatch):
     again = make(tiny_bert, csv, out, seeds=[0, 1], against="all")
     runs = [run for run in before["runs"] if run["name"] != "broken"]
     assert [run.name for run in again.runs] == [run["name"] for run in runs]
-    assert json.loads((out / "study.json").read_text())["runs"] == runs
+    # Fewer pairs need fewer resamples, so intervals are others.
+    after = json.loads((out / "study.json").read_text())["runs"]
+    assert [(run["seeds"], run["config"]) for run in after] == [(run["seeds"], run["config"]) for run in runs]
 
 
 def test_what_a_change_concerns_is_made_again_and_nothing_else(tiny_bert, csv):
