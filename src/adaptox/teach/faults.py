@@ -12,10 +12,9 @@ import numpy as np
 from adaptox import text
 from adaptox.config import Config
 from adaptox.errors import MissingExtraError
+from adaptox.prepare.clean import EXCERPT_CHARS
 from adaptox.records import Example, FloatArray
 from adaptox.teach.teachers import Given
-
-_EXCERPT_CHARS = 200
 
 
 def doubted_labels(given: Given, config: Config) -> list[Mapping[str, object]]:
@@ -55,7 +54,7 @@ def _doubted(rows: Sequence[Example], probs: FloatArray, label: str, config: Con
             "given": int(truth[position]),
             "prob": round(float(probs[position]), 4),
             "human": rows[position].annotated_by_human,
-            "excerpt": text.render(rows[position].conversation, config.text).text[:_EXCERPT_CHARS],
+            "excerpt": text.render(rows[position].conversation, config.text).text[:EXCERPT_CHARS],
         }
         for position in order.tolist()
     ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from types import TracebackType
 
 from adaptox.config import TeacherKind
 from adaptox.errors import DataError, StorageError
+from adaptox.teach.values import cache_root
 
 # Raised when the same conversation is sent to a server in other words, so that older answers are not taken for new.
 _FORM = 1
@@ -55,9 +55,10 @@ def store_file(kind: TeacherKind, url: str, model: str, policy: str, cache: Path
         cache: folder of everything that adaptox keeps between runs; left out, it is what the environment variable
             ADAPTOX_CACHE names, or ~/.cache/adaptox.
     """
-    root = cache or Path(os.environ.get("ADAPTOX_CACHE") or "~/.cache/adaptox").expanduser()
     teacher = [_FORM, kind, url.rstrip("/"), model, policy if kind == "chat" else ""]
-    return root / "teacher" / f"{kind}-{hashlib.sha256(json.dumps(teacher).encode()).hexdigest()}.sqlite"
+    return (
+        cache_root(cache) / "teacher" / f"{kind}-{hashlib.sha256(json.dumps(teacher).encode()).hexdigest()}.sqlite"
+    )
 
 
 class Store:
