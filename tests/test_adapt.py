@@ -188,7 +188,7 @@ def test_a_random_split_says_how_much_it_leaks(tmp_path, tiny_bert, unreported):
 def test_helper_processes_of_a_launch_write_nothing_themselves(tmp_path, tiny_bert, data, monkeypatch):
     asked = []
     monkeypatch.setenv("RANK", "1")
-    monkeypatch.setattr(room.train, "fit", lambda *given: asked.append(given))
+    monkeypatch.setattr(room.train, "fit_soup", lambda *given: (None, asked.append(given)))
     assert adapt(tiny.settings(tiny_bert, data), tmp_path / "run") is None
     assert len(asked) == 1
     assert not (tmp_path / "run").exists()

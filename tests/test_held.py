@@ -13,6 +13,7 @@ from adaptox import train
 from adaptox.adapt import adapt
 from adaptox.errors import ConfigError, DataError, InterruptedRunError
 from adaptox.evaluate import rows_from_parquet
+from adaptox.train import soup
 
 FOLDS = 3
 
@@ -38,7 +39,7 @@ def done(tiny_bert, csv, tmp_path_factory):
 
     out = tmp_path_factory.mktemp("runs") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "fit", noting)
+        patch.setattr(soup, "fit", noting)
         return adapt(config_of(tiny_bert, csv), out), seen
 
 

@@ -16,6 +16,7 @@ from adaptox.config import EvaluateConfig, SourceConfig
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError
 from adaptox.records import Conversation, Example
 from adaptox.teach import lessons
+from adaptox.train import soup
 
 MEASURE = EvaluateConfig(resamples=100)
 FOLDS = 3
@@ -42,7 +43,7 @@ def seen(monkeypatch):
         found.append({row.id for row in rows})
         return fit(network, encoder, rows, *rest, **more)
 
-    monkeypatch.setattr(train, "fit", noting)
+    monkeypatch.setattr(soup, "fit", noting)
     return found
 
 

@@ -245,7 +245,7 @@ def test_accumulated_batches_and_recomputed_layers_give_the_same_weights(tiny_be
 
 
 # Read by `fit` itself, not by transformers.
-ELSEWHERE = {"head_learning_rate", "buckets", "patience", "keep_best", "average", "allow_collapse"}
+ELSEWHERE = {"head_learning_rate", "buckets", "patience", "keep_best", "average", "soup", "allow_collapse"}
 OTHER = {
     "epochs": 7,
     "learning_rate": 3e-4,
@@ -262,6 +262,7 @@ OTHER = {
     "patience": 7,
     "keep_best": False,
     "average": 3,
+    "soup": 2,
     "evaluations_per_epoch": 3,
     "log_to": "mlflow",
     "allow_collapse": True,

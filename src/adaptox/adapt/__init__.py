@@ -102,7 +102,7 @@ def adapt(
     if held is None:
         return None
     folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
-    network = model.merge(network)
+    network = trained.network
     decider = fit_decider(held.scores, held.examples, config, fitted.taught)
     validation = judge(held.scores, decider, held.examples, config)
     collapse = guard.check(validation, fitted, config)

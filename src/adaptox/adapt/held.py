@@ -13,8 +13,9 @@ from pathlib import Path
 
 import torch
 from sklearn.metrics import average_precision_score
+from transformers import PreTrainedModel
 
-from adaptox import model, train
+from adaptox import train
 from adaptox.adapt.judge import conversations
 from adaptox.config import Config
 from adaptox.encode import Encoder
@@ -27,8 +28,15 @@ from adaptox.train import Fitted
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """How the final training went, and the rows that were held out: None in all but the main process."""
+    """What came of it.
 
+    Attributes:
+        network: the plain classifier.
+        fitted: how the final training went.
+        held: the rows that were held out; None in all but the main process.
+    """
+
+    network: PreTrainedModel
     fitted: Fitted
     held: Held | None
 
@@ -42,7 +50,7 @@ def train_and_hold(
     resume: bool,
     progress: Progress,
 ) -> Trained:
-    """Train a network in place, and score the rows that it, or its folds' networks, did not see.
+    """Train a network, and score the rows that it, or its folds' networks, did not see.
 
     Args:
         config: the run's settings.
@@ -58,20 +66,24 @@ def train_and_hold(
         RunError: as `train.fit`.
     """
     if not config.threshold.folds:
-        fitted = train.fit(network, encoder, parts.train, parts.validation, config, folder, resume, progress)
+        merged, fitted = train.fit_soup(
+            network, encoder, parts.train, parts.validation, config, folder, resume, progress
+        )
         main = train.is_main_process()
-        return Trained(fitted, _score(network, encoder, parts.validation, config, progress) if main else None)
+        held = _score(merged, encoder, parts.validation, config, progress) if main else None
+        return Trained(merged, fitted, held)
     pooled = (*parts.train, *parts.validation)
-    held = CrossFit(config, config.threshold.folds, "threshold.folds", folder, resume, progress).score(pooled)
+    crossfit = CrossFit(config, config.threshold.folds, "threshold.folds", folder, resume, progress)
+    held = crossfit.score(pooled)
     few = watched(pooled, config.label_set.target)
-    fitted = train.fit(network, encoder, pooled, few, settled(config), folder, resume, progress)
-    return Trained(_told(fitted, held, config) if held else fitted, held)
+    merged, fitted = train.fit_soup(network, encoder, pooled, few, settled(config), folder, resume, progress)
+    return Trained(merged, _told(fitted, held, config) if held else fitted, held)
 
 
 def _score(
-    network: torch.nn.Module, encoder: Encoder, rows: Sequence[Example], config: Config, progress: Progress
+    network: PreTrainedModel, encoder: Encoder, rows: Sequence[Example], config: Config, progress: Progress
 ) -> Held:
-    scorer = TorchScorer(model.merge(network), encoder, config.outputs.names)
+    scorer = TorchScorer(network, encoder, config.outputs.names)
     return Held(tuple(rows), scorer.score(conversations(rows), progress))
 
 

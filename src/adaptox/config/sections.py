@@ -139,6 +139,9 @@ class TrainConfig(Section):
     average: int = Field(1, ge=1)
     """Average the weights of this many checkpoints, the best by validation AUPRC (arXiv 2203.05482); with
     keep_best = false the last. 1 keeps one."""
+    soup: int = Field(1, ge=1)
+    """Train this many times from the same start, with other orders of rows and other dropout, and keep the mean of
+    the weights (a model soup, arXiv 2203.05482). Takes that many trainings."""
     evaluations_per_epoch: int = Field(1, ge=1)
     """How often validation is scored and a checkpoint written."""
     log_to: Literal["none", "tensorboard", "mlflow"] = "none"

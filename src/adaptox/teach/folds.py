@@ -136,10 +136,10 @@ class CrossFit:
             encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
             network = model.attach(base.network, config.adapter, config.seed)
             few = watched(held, config.label_set.target)
-            fitted = train.fit(network, encoder, rest, few, config, place, self.resume, self.progress)
+            merged, fitted = train.fit_soup(network, encoder, rest, few, config, place, self.resume, self.progress)
             if not train.is_main_process():
                 return None
-            scorer = TorchScorer(model.merge(network), encoder, config.outputs.names)
+            scorer = TorchScorer(merged, encoder, config.outputs.names)
             _write(file, scorer.score([row.conversation for row in held], self.progress), fitted.wall_s)
             shutil.rmtree(place, ignore_errors=True)
         if not train.is_main_process():
