@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,24 +40,22 @@ def eight_runs(results: Path) -> str:
     studies = _studies(results, AS_WRITTEN, REPAIRED)
     if not studies:
         return NOTHING_YET
-    written, repaired = studies
-    first, *others = [panel["name"] for panel in repaired["panels"]]
-    before = {run["name"]: run for run in written["runs"] if run["panel"] == first}
-    whole = {run["name"]: run for run in repaired["runs"] if run["panel"] in others}
-    heads = ["run", "paper: F1", "as written: F1", "repaired: F1", "repaired: AUPRC"]
-    heads += ["repaired, families whole: F1"] if whole else []
-    lines = [f"| {' | '.join(heads)} | seeds |", f"|---|{'---:|' * len(heads)}"]
-    for run in (run for run in repaired["runs"] if run["panel"] == first):
-        cells = [
-            run["name"],
-            number(PAPER[run["name"]].full["f1"]),
-            _f1(before[run["name"]]),
-            _f1(run),
-            with_interval(interval_of(_main(run)["auprc"])),
-            *([_f1(whole[run["name"]])] if whole else []),
-            str(len(run["seeds"])),
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
+    _, repaired = studies
+    first = repaired["panels"][0]["name"]
+    before, after = (_by_name(study, lambda panel: panel == first) for study in studies)
+    before_whole, after_whole = (_by_name(study, lambda panel: panel != first) for study in studies)
+    columns = [
+        ("paper: F1", {name: number(PAPER[name].full["f1"]) for name in after}),
+        ("as written: F1", {name: _f1(run) for name, run in before.items()}),
+        ("as written, families whole: F1", {name: _f1(run) for name, run in before_whole.items()}),
+        ("repaired: F1", {name: _f1(run) for name, run in after.items()}),
+        ("repaired: AUPRC", {name: with_interval(interval_of(_main(run)["auprc"])) for name, run in after.items()}),
+        ("repaired, families whole: F1", {name: _f1(run) for name, run in after_whole.items()}),
+        ("seeds", {name: str(len(run["seeds"])) for name, run in after.items()}),
+    ]
+    shown = [(head, cells) for head, cells in columns if cells]
+    lines = [f"| run | {' | '.join(head for head, _ in shown)} |", f"|---|{'---:|' * len(shown)}"]
+    lines += [f"| {name} | {' | '.join(cells[name] for _, cells in shown)} |" for name in after]
     main = _main(repaired["runs"][0])
     rows = f"{count(main['n'])} test rows, {count(main['positives'])} toxic"
     end = f"{repaired['panels'][0]['words'].capitalize()}; {rows}; {repaired['hardware']}."
@@ -118,6 +116,10 @@ def _studies(results: Path, *names: str) -> list[Study]:
     if not all(path.is_file() for path in paths):
         return []
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _by_name(study: Study, wanted: Callable[[str], bool]) -> dict[str, Run]:
+    return {run["name"]: run for run in study["runs"] if wanted(run["panel"])}
 
 
 def _main(run: Run) -> Mapping[str, Any]:
