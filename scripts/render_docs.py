@@ -32,7 +32,7 @@ from adaptox.study.grid import Rule, StudyConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 # The run whose result is the README's one number, and the base's on the same rows before adaptation.
-HEADLINE, START_LINE = "toxic-chat", "comments-on-toxic-chat"
+HEADLINE, START_LINE = "toxic-chat-all-from-comments", "comments-on-toxic-chat"
 FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")
 GENERATED = "<!-- Written by scripts/render_docs.py (make docs); do not edit. -->\n\n"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -78,12 +78,14 @@ def headline(results: Path) -> str:
         f"On {run['evaluated_on']} of ToxicChat "
         f"({code}: {count(main['n'])} rows, {count(main['positives'])} toxic), "
         f"an encoder of {parameters(run['model']['parameters'])} parameters reaches "
-        f"**AUPRC {with_interval(interval_of(main['auprc']))}**"
+        f"**AUPRC {with_interval(interval_of(main['auprc']))}** and F1 {with_interval(interval_of(main['f1']))}"
     )
     before = results / START_LINE / "metrics.json"
     if before.is_file():
         start = json.loads(before.read_text(encoding="utf-8"))["slices"][code]["auprc"]
-        sentence += f"; one of its kind that knows comments only reaches {with_interval(interval_of(start))} there"
+        sentence += (
+            f"; one of its kind that knows comments only has AUPRC {with_interval(interval_of(start))} there"
+        )
     return f"{sentence}. Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
 
 

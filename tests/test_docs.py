@@ -159,11 +159,11 @@ def test_without_results_the_readme_says_so(checkout, render_docs):
 
 def test_results_fill_the_readme(checkout, render_docs):
     results = checkout / "docs" / "results"
-    write(results / "toxic-chat" / "metrics.json", metrics(0.85))
+    write(results / render_docs.HEADLINE / "metrics.json", metrics(0.85))
     page = render_docs.pages(checkout)["README.md"]
     assert "**AUPRC .850 [.830–.870]**" in block(page, "headline")
-    assert "comments" not in block(page, "headline")
-    assert "| toxic-chat |" in block(page, "table")
+    assert "knows comments only" not in block(page, "headline")
+    assert f"| {render_docs.HEADLINE} |" in block(page, "table")
 
     write(results / "comments-on-toxic-chat" / "metrics.json", metrics(0.45, model={}))
     assert ".450 [.430–.470]" in block(render_docs.pages(checkout)["README.md"], "headline")
@@ -172,7 +172,7 @@ def test_results_fill_the_readme(checkout, render_docs):
 def test_an_undefined_number_is_a_dash(checkout, render_docs):
     broken = metrics(0.85)
     broken["slices"]["F"]["auprc"] = {"value": None, "low": None, "high": None}
-    write(checkout / "docs" / "results" / "toxic-chat" / "metrics.json", broken)
+    write(checkout / "docs" / "results" / render_docs.HEADLINE / "metrics.json", broken)
     assert "**AUPRC –**" in block(render_docs.pages(checkout)["README.md"], "headline")
 
 
