@@ -185,6 +185,15 @@ def test_training_reads_the_scores(tiny_bert, csv, tmp_path):
     run = adapt(taught, tmp_path / "run")
     # It learnt from the teacher alone.
     assert run.evaluation.main.metrics["auroc"].value > 0.7
+    assert not any("flattering" in note for note in run.notes)
+
+
+def test_folds_taught_by_folds_are_said_to_be_flattered(tiny_bert, csv, tmp_path):
+    make_lesson(config_of(tiny_bert, csv), tmp_path / "teacher")
+    distill = {"teacher": str(tmp_path / "teacher"), "targets": ["toxicity"]}
+    taught = tiny.settings(tiny_bert, csv, train=QUICK, distill=distill, threshold={"folds": 2})
+    run = adapt(taught, tmp_path / "run")
+    assert any("saw the labels of other folds" in note for note in run.notes)
 
 
 def test_a_row_that_was_not_scored_has_no_score(tiny_bert, csv, tmp_path):

@@ -12,6 +12,7 @@ from adaptox.adapt.guard import Collapse
 from adaptox.config import Config
 from adaptox.evaluate import Evaluation, Provenance, commit, hardware, interval_json, to_json
 from adaptox.records import Origin
+from adaptox.teach import lessons
 from adaptox.text import render
 from adaptox.train import Fitted
 
@@ -137,5 +138,11 @@ def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, 
         notes.append(
             f"Rows were split at random: {leak.rows} test rows ({leak.positive} of them positive) have a "
             "near-copy in train, so the result is flattering."
+        )
+    teacher = config.distill.teacher
+    if config.threshold.folds and teacher and lessons.is_lesson(Path(teacher)):
+        notes.append(
+            f"The scores of {teacher} come from models that saw the labels of other folds, so the numbers on "
+            "validation rows are flattering."
         )
     return (*notes, *(note for reading in data.readings for note in reading.origin.notes))

@@ -82,7 +82,8 @@ class DistillConfig(Section):
     is not among `labels` gets an output of its own."""
     teacher: str = ""
     """A bundle that scores every row, or a folder that `adaptox teach` wrote; empty takes the scores that the data
-    has. Rows without a score are masked."""
+    has. Rows without a score are masked. With threshold.folds, a crossfit teacher flatters the numbers on
+    validation rows: what a fold learns from was scored by models that saw the labels of the rows left out."""
     sigma: float = Field(0.8, ge=0, le=1)
     """The loss is sigma · loss(labels) + (1 - sigma) · distillation(scores)."""
     kind: DistillKind = "bce"
