@@ -44,21 +44,11 @@ from transformers import (
 )
 
 from adaptox import config as settings
-from adaptox.adapt import is_finished, read_and_prepare
+from adaptox import evaluate
+from adaptox.adapt import read_and_prepare
 from adaptox.config import Config
 from adaptox.errors import AdaptoxError, InputError
-from adaptox.evaluate import (
-    Comparison,
-    Evaluation,
-    commit,
-    compare,
-    evaluate,
-    hardware,
-    holm,
-    interval_json,
-    mcnemar,
-    rows_from_parquet,
-)
+from adaptox.evaluate import Comparison, Evaluation
 from adaptox.model.places import find
 from adaptox.records import Example, FloatArray
 from adaptox.text import render
@@ -110,7 +100,7 @@ def tf_idf(train: Rows, test: Rows, config: Config, pairs: int) -> Answer:
     tuned.fit(train.texts, train.truth)
     probs = tuned.predict_proba(test.texts)[:, 1]
     return Answer(
-        probs, float(tuned.best_threshold_), "F1 on five folds of train", f"scikit-learn {_of('scikit-learn')}"
+        probs, float(tuned.best_threshold_), "F1 on five folds of train", f"scikit-learn {version('scikit-learn')}"
     )
 
 
@@ -137,7 +127,7 @@ def setfit(train: Rows, test: Rows, config: Config, pairs: int) -> Answer:
         data = Dataset.from_dict({"text": train.texts, "label": train.truth})
         SetFitTrainer(model=model, args=arguments, train_dataset=data).train()
     probs = np.asarray(model.predict_proba(test.texts, as_numpy=True), dtype=np.float64)[:, 1]
-    return Answer(probs, 0.5, "0.5", f"setfit {_of('setfit')}, {pairs} pairs a row")
+    return Answer(probs, 0.5, "0.5", f"setfit {version('setfit')}, {pairs} pairs a row")
 
 
 def trainer(train: Rows, test: Rows, config: Config, pairs: int) -> Answer:
@@ -170,7 +160,7 @@ def trainer(train: Rows, test: Rows, config: Config, pairs: int) -> Answer:
         taught.train()
         logits = torch.from_numpy(np.asarray(taught.predict(tokens(test)).predictions))
     probs = logits.double().softmax(dim=1)[:, 1].numpy()
-    return Answer(probs, 0.5, "0.5", f"transformers {_of('transformers')}, its defaults")
+    return Answer(probs, 0.5, "0.5", f"transformers {version('transformers')}, its defaults")
 
 
 PEERS: dict[str, Callable[[Rows, Rows, Config, int], Answer]] = {
@@ -182,15 +172,14 @@ PEERS: dict[str, Callable[[Rows, Rows, Config, int], Answer]] = {
 
 def read_run(folder: Path) -> tuple[Config, Evaluation]:
     """Read a finished run's settings, and measure its scores of the test rows anew."""
-    stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = Config.model_validate(stored)
-    if not is_finished(folder, config):
+    if not (folder / "metrics.json").is_file():
         raise InputError(f"{folder} is no finished run: adaptox train --resume finishes it")
+    config = Config.model_validate_json((folder / "config.json").read_text(encoding="utf-8"))
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    rows = rows_from_parquet(folder / "scores.parquet")["test"]
+    rows = evaluate.rows_from_parquet(folder / "scores.parquet")["test"]
     examples = {example.id: example for example in read_and_prepare(config).prepared.test}
     threshold = metrics["threshold"]
-    return config, evaluate(
+    return config, evaluate.evaluate(
         [examples[name] for name in rows.ids],
         rows.probs,
         config.label_set.target,
@@ -214,7 +203,7 @@ def measure(peers: Sequence[str], config: Config, pairs: int) -> dict[str, tuple
         started = time.perf_counter()
         answer = PEERS[name](train, test, config, pairs)
         seconds = time.perf_counter() - started
-        result = evaluate(
+        result = evaluate.evaluate(
             judged,
             answer.probs,
             target,
@@ -233,11 +222,13 @@ def compared(ours: dict[str, Evaluation], peers: dict[str, Evaluation], config: 
     """Compare every run with every peer, corrected for their number (Holm), metric by metric."""
     couples = [(a, b) for a in ours for b in peers]
     tests = {
-        metric: [compare(ours[a], peers[b], metric, config.evaluate.resamples, config.seed) for a, b in couples]
+        metric: [
+            evaluate.compare(ours[a], peers[b], metric, config.evaluate.resamples, config.seed) for a, b in couples
+        ]
         for metric in METRICS
     }
-    corrected = {metric: holm([one.p_value for one in found]) for metric, found in tests.items()}
-    exact = [mcnemar(ours[a], peers[b]) for a, b in couples]
+    corrected = {metric: evaluate.holm([one.p_value for one in found]) for metric, found in tests.items()}
+    exact = [evaluate.mcnemar(ours[a], peers[b]) for a, b in couples]
     return [
         {
             "run": a,
@@ -254,21 +245,21 @@ def compared(ours: dict[str, Evaluation], peers: dict[str, Evaluation], config: 
 
 
 def _difference(one: Comparison, corrected: float) -> dict[str, object]:
-    return {**interval_json(one.difference), "p_holm": corrected, "verdict": one.verdict}
+    return {**evaluate.interval_json(one.difference), "p_holm": corrected, "verdict": one.verdict}
 
 
 def _shown(result: Evaluation) -> dict[str, object]:
     return {
         "threshold": {"value": result.threshold, "origin": result.origin},
         "slices": {
-            name: {"n": part.n, "positives": part.positives, **{m: interval_json(part.metrics[m]) for m in SHOWN}}
+            name: {
+                "n": part.n,
+                "positives": part.positives,
+                **{m: evaluate.interval_json(part.metrics[m]) for m in SHOWN},
+            }
             for name, part in result.slices.items()
         },
     }
-
-
-def _of(package: str) -> str:
-    return version(package)
 
 
 def main() -> None:
@@ -289,16 +280,16 @@ def main() -> None:
     results = {**{name: result for name, (result, _) in peers.items()}, **ours}
     for name, result in results.items():
         metrics = next(iter(result.slices.values())).metrics
-        print(f"{name:28}" + "".join(f"{metric} {metrics[metric].value:.3f}  " for metric in SHOWN))
+        print(f"{name:32}" + "".join(f"{metric} {metrics[metric].value:.3f}  " for metric in SHOWN))
     if given.out is not None:
         content = {
             "seed": config.seed,
-            "hardware": hardware(),
-            "commit": commit(),
+            "hardware": evaluate.hardware(),
+            "commit": evaluate.commit(),
             "peers": {name: {**about, **_shown(result)} for name, (result, about) in peers.items()},
             "runs": {name: _shown(result) for name, result in ours.items()},
             "compared": compared(ours, {name: result for name, (result, _) in peers.items()}, config),
-            "versions": {name: _of(name) for name in ("scikit-learn", "torch", "transformers")},
+            "versions": {name: version(name) for name in ("scikit-learn", "torch", "transformers")},
         }
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
