@@ -10,7 +10,6 @@ and paired tests against each run of adaptox.
 - trainer: a transformers Trainer script with the library's defaults on the same base, three epochs, .5.
 - adaptox: finished run folders, given by name.
 
-    adaptox train configs/toxic-chat.toml
     python benchmarks/peers.py runs/toxic-chat --out docs/results/peers.json
 """
 
@@ -277,8 +276,7 @@ def main() -> None:
     config = first.model_copy(update={"base": settings.parse({}).base})
     peers = measure([name for name in PEERS if name not in given.without], config, given.setfit_pairs)
     ours = {name: result for name, (_, result) in read.items()}
-    results = {**{name: result for name, (result, _) in peers.items()}, **ours}
-    for name, result in results.items():
+    for name, result in {**{name: result for name, (result, _) in peers.items()}, **ours}.items():
         metrics = next(iter(result.slices.values())).metrics
         print(f"{name:32}" + "".join(f"{metric} {metrics[metric].value:.3f}  " for metric in SHOWN))
     if given.out is not None:
