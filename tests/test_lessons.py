@@ -194,6 +194,11 @@ def test_folds_taught_by_folds_are_said_to_be_flattered(tiny_bert, csv, tmp_path
     taught = tiny.settings(tiny_bert, csv, train=QUICK, distill=distill, threshold={"folds": 2})
     run = adapt(taught, tmp_path / "run")
     assert any("saw the labels of other folds" in note for note in run.notes)
+    assert not lessons.is_crossfitted(tmp_path / "run")
+    # A teacher that never read these labels flatters nobody.
+    report_file = tmp_path / "teacher" / "teacher.json"
+    report_file.write_text(json.dumps({**json.loads(report_file.read_text()), "kind": "moderation"}))
+    assert not lessons.is_crossfitted(tmp_path / "teacher")
 
 
 def test_a_row_that_was_not_scored_has_no_score(tiny_bert, csv, tmp_path):

@@ -140,7 +140,7 @@ def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, 
             "near-copy in train, so the result is flattering."
         )
     teacher = config.distill.teacher
-    if config.threshold.folds and teacher and lessons.is_lesson(Path(teacher)):
+    if config.threshold.folds and teacher and lessons.is_crossfitted(Path(teacher)):
         notes.append(
             f"The scores of {teacher} come from models that saw the labels of other folds, so the numbers on "
             "validation rows are flattering."

@@ -34,6 +34,11 @@ def is_lesson(folder: Path) -> bool:
     return (folder / TEACHER).is_file()
 
 
+def is_crossfitted(folder: Path) -> bool:
+    """Tell whether a folder holds the scores of an ensemble that learned from folds of the same rows."""
+    return is_lesson(folder) and json.loads((folder / TEACHER).read_text(encoding="utf-8"))["kind"] == "crossfit"
+
+
 def lesson_sha256(folder: Path) -> str:
     """Hash what training reads of a folder."""
     return hashlib.sha256((folder / SCORES).read_bytes()).hexdigest()

@@ -1,7 +1,7 @@
 """Several trainings → one network: a model soup (Wortsman et al., arXiv 2203.05482).
 
-Trainings from one start that differ in the order of rows and in dropout end in one basin, and the mean of their
-weights does what their ensemble does, at the cost of one of them in use.
+Trainings from one start that differ in the order of rows and in dropout tend to end in one basin. The mean of their
+weights is then steadier than any of them, at the cost of one of them in use; it is no ensemble, which gains more.
 """
 
 from __future__ import annotations
