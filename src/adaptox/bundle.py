@@ -3,7 +3,8 @@
 ```
 bundle.json         what it is, and the sha256 of every file, of itself too
 model.safetensors   weights          config.json   the network's shape
-tokenizer.json      tokenizer        README.md     model card, where there is one
+tokenizer.json      tokenizer        lexicon.json  n-grams whose logits are added, where there are some
+README.md           model card, where there is one
 ```
 
 A bundle is written to a temporary folder beside its place and renamed, so that a bundle is whole or absent. Weights
@@ -33,6 +34,7 @@ MANIFEST = "bundle.json"
 TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 NETWORK = "config.json"
+LEXICON = "lexicon.json"
 REQUIRED = (TOKENIZER, WEIGHTS, NETWORK)
 
 # Stands for the manifest's own hash while that is computed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -10,10 +11,13 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from adaptox import bundle as bundles
+from adaptox.config import TextConfig
 from adaptox.decide import Decider
 from adaptox.encode import Encoder, batches
 from adaptox.errors import DataError
+from adaptox.lexicon import Lexicon
 from adaptox.records import Conversation, FloatArray, Progress, Scores, Turn, Verdict, silent
+from adaptox.text import render
 
 if TYPE_CHECKING:
     import torch
@@ -100,6 +104,46 @@ class TorchScorer:
         return logits
 
 
+class WordedScorer:
+    """Adds what words say to a network's logits.
+
+    Args:
+        scorer: of the network.
+        lexicon: whose logits are added, by name of the label.
+        config: how a conversation is rendered; a lexicon reads all of it.
+    """
+
+    def __init__(self, scorer: Scorer, lexicon: Lexicon, config: TextConfig) -> None:
+        self._scorer = scorer
+        self._lexicon = lexicon
+        self._config = config
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the columns of the scores."""
+        return self._scorer.labels
+
+    def score(self, conversations: Sequence[Conversation], progress: Progress = silent) -> Scores:
+        """Score conversations, in input order."""
+        scores = self._scorer.score(conversations, progress)
+        texts = [render(conversation, self._config).text for conversation in conversations]
+        return add_logits(scores, self._lexicon.labels, self._lexicon.score(texts))
+
+
+def add_logits(scores: Scores, labels: Sequence[str], logits: FloatArray) -> Scores:
+    """Add logits to scores.
+
+    Args:
+        scores: whose logits are added to.
+        labels: names of the columns of `logits`; what they do not name stays as it is.
+        logits: (conversations, labels).
+    """
+    summed = scores.logits.copy()
+    for column, label in enumerate(labels):
+        summed[:, scores.labels.index(label)] += logits[:, column]
+    return replace(scores, logits=summed)
+
+
 class Moderator:
     """A bundle at work: scorer and decider together.
 
@@ -166,6 +210,7 @@ def open_scorer(bundle: bundles.Bundle) -> Scorer:
     """Open the weights of a bundle.
 
     Raises:
+        BundleError: its lexicon is none.
         MissingExtraError: torch or transformers is not installed.
     """
     from adaptox import model
@@ -178,4 +223,8 @@ def open_scorer(bundle: bundles.Bundle) -> Scorer:
         manifest.text,
     )
     network: torch.nn.Module = model.reload(bundle.folder)
-    return TorchScorer(network.to(model.device()), encoder, manifest.labels)
+    scorer = TorchScorer(network.to(model.device()), encoder, manifest.labels)
+    if bundles.LEXICON not in manifest.files:
+        return scorer
+    lexicon = Lexicon.from_json((bundle.folder / bundles.LEXICON).read_text(encoding="utf-8"))
+    return WordedScorer(scorer, lexicon, manifest.text)

@@ -10,12 +10,13 @@ from adaptox.adapt import folder as folders
 from adaptox.adapt import guard
 from adaptox.adapt.assess import Assessment, assess
 from adaptox.adapt.data import Data, prepare_only, read_and_prepare, taught
-from adaptox.adapt.finish import finish
+from adaptox.adapt.finish import Made, finish
 from adaptox.adapt.folder import RunFolder, is_finished
 from adaptox.adapt.held import train_and_hold
-from adaptox.adapt.judge import conversations, fit_decider, judge, judge_base
+from adaptox.adapt.judge import conversations, judge_base, judge_model
 from adaptox.adapt.lesson import Lesson, Plan, make_lesson, plan_lesson
 from adaptox.adapt.story import Outcome, tell
+from adaptox.adapt.words import add_words
 from adaptox.config import Config
 from adaptox.encode import Encoder
 from adaptox.evaluate import Evaluation
@@ -94,24 +95,24 @@ def adapt(
     encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
     before = main and config.evaluate.base
     baseline = judge_base(base, encoder, data.judged, config, data.official, progress) if before else None
-    network = model.attach(base.network, config.adapter, config.seed)
-    share = model.share(network)
+    attached = model.attach(base.network, config.adapter, config.seed)
+    share = model.share(attached)
     folder = folders.create(out, config, parts, overwrite) if main else RunFolder(out)
-    trained = train_and_hold(config, parts, network, encoder, folder.checkpoints, resume, progress)
+    trained = train_and_hold(config, parts, attached, encoder, folder.checkpoints, resume, progress)
     fitted, held = trained.fitted, trained.held
     if held is None:
         return None
     folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
-    network = trained.network
-    decider = fit_decider(held.scores, held.examples, config, fitted.taught)
-    validation = judge(held.scores, decider, held.examples, config)
-    collapse = guard.check(validation, fitted, config)
-    evaluation = validation
-    if parts.test:
-        scorer = TorchScorer(network, encoder, config.outputs.names)
-        scores = scorer.score(conversations(parts.test), progress)
-        evaluation = judge(scores, decider, parts.test, config, data.official)
-    outcome = Outcome(share, fitted, baseline, validation, evaluation, collapse)
+    scorer = TorchScorer(trained.network, encoder, config.outputs.names)
+    test = scorer.score(conversations(parts.test), progress) if parts.test else None
+    network = judged = judge_model(held, test, data, config, fitted.taught)
+    collapse = guard.check(network.validation, fitted, config)
+    words = add_words(config, parts, held) if config.lexicon.grams else None
+    if words:
+        summed = words.add(test, parts.test, config) if test else None
+        judged = judge_model(words.held, summed, data, config, fitted.taught)
+    outcome = Outcome(share, fitted, baseline, judged, network, words, collapse)
     story = tell(config, data, base, outcome, command)
-    finish(folder, story, config, base, encoder, decider, network)
-    return Adaptation(out, evaluation, baseline, story.training, story.notes)
+    made = Made(base, encoder, trained.network, words.lexicon if words else None, judged.decider)
+    finish(folder, story, config, made, network)
+    return Adaptation(out, judged.evaluation, baseline, story.training, story.notes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedModel
 
@@ -11,36 +11,48 @@ from adaptox import bundle as bundles
 from adaptox import model, report
 from adaptox.adapt import folder as folders
 from adaptox.adapt.folder import RunFolder
+from adaptox.adapt.judge import Judged
 from adaptox.adapt.story import metrics_json
 from adaptox.config import Config
 from adaptox.decide import Decider
 from adaptox.encode import Encoder
 from adaptox.evaluate import rows_to_parquet
+from adaptox.lexicon import Lexicon
 
 
-def finish(
-    folder: RunFolder,
-    story: report.RunStory,
-    config: Config,
-    base: model.Base,
-    encoder: Encoder,
-    decider: Decider,
-    network: PreTrainedModel,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What goes into the bundle.
+
+    Attributes:
+        base: what the network started from.
+        encoder: how it reads.
+        network: the classifier, the adapter merged in.
+        lexicon: whose logits are added to the network's; None where words have no say.
+        decider: how the sum decides.
+    """
+
+    base: model.Base
+    encoder: Encoder
+    network: PreTrainedModel
+    lexicon: Lexicon | None
+    decider: Decider
+
+
+def finish(folder: RunFolder, story: report.RunStory, config: Config, made: Made, network: Judged) -> None:
     """Write what a run was for. The metrics come last: their presence says that the run is finished.
 
     Args:
         folder: of the run.
         story: of the run.
         config: its settings.
-        base: what it started from.
-        encoder: how it reads.
-        decider: how it decides.
-        network: the classifier, the adapter merged in.
+        made: what it came to.
+        network: how the network alone was judged; its scores are kept beside the sum's.
 
     Raises:
         StorageError: the disk refused; `--resume` then does this step again.
     """
+    base, encoder = made.base, made.encoder
     manifest = bundles.Manifest(
         name=config.name,
         labels=config.outputs.names,
@@ -49,20 +61,26 @@ def finish(
         text=encoder.text,
         encode=encoder.config,
         pad_token_id=encoder.pad_token_id,
-        decider=decider.to_json(),
+        decider=made.decider.to_json(),
         data_sha256=story.provenance.data_sha256,
         licences=tuple(sorted({origin.licence for origin in story.origins})),
         metrics=metrics_json(story),
     )
     with bundles.saving(folder.bundle, manifest) as temporary:
-        model.save(network, temporary)
+        model.save(made.network, temporary)
         base.tokenizer.save(str(temporary / bundles.TOKENIZER))
+        if made.lexicon:
+            (temporary / bundles.LEXICON).write_text(made.lexicon.to_json(), encoding="utf-8")
         (temporary / "README.md").write_text(report.model_card(story), encoding="utf-8")
     story = _with_weights(story, bundles.sha256(folder.bundle / bundles.WEIGHTS))
     report.write(story, folder.path)
-    folder.write(
-        folders.SCORES, rows_to_parquet({"test": story.evaluation.rows, "validation": story.validation.rows})
-    )
+    rows = {"test": story.evaluation.rows, "validation": story.validation.rows}
+    if made.lexicon:
+        rows |= {
+            "test, network alone": network.evaluation.rows,
+            "validation, network alone": network.validation.rows,
+        }
+    folder.write(folders.SCORES, rows_to_parquet(rows))
     folder.write(folders.METRICS, metrics_json(story))
     shutil.rmtree(folder.checkpoints, ignore_errors=True)
 

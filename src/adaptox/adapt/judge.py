@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from adaptox import bundle as bundles
 from adaptox import decide, model, train
+from adaptox.adapt.data import Data
 from adaptox.config import Config
 from adaptox.decide import Calibration, Decider, LabelThreshold
 from adaptox.encode import Encoder
@@ -17,6 +19,7 @@ from adaptox.errors import DataError
 from adaptox.evaluate import Evaluation, evaluate
 from adaptox.records import Conversation, Example, Progress, Scores, silent
 from adaptox.scorers import Moderator, TorchScorer
+from adaptox.teach import Held
 
 
 def conversations(examples: Sequence[Example]) -> list[Conversation]:
@@ -41,6 +44,47 @@ def fit_decider(
     known = train.targets(examples, config.outputs, config.labels)
     scored = {name: calibration for name, calibration in taught.items() if name not in config.labels}
     return decide.fit(scores.logits, known.truth, known.known, config.outputs, config.threshold, scored)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A model's way to decide, and how good it is.
+
+    Attributes:
+        decider: fitted on the rows that were held out.
+        validation: on those rows.
+        evaluation: on the test part, or on validation where there is none.
+    """
+
+    decider: Decider
+    validation: Evaluation
+    evaluation: Evaluation
+
+
+def judge_model(
+    held: Held,
+    test: Scores | None,
+    data: Data,
+    config: Config,
+    taught: Mapping[str, Calibration],
+) -> Judged:
+    """Fit a model's decider on the rows that were held out, and judge it there and on the test part.
+
+    Args:
+        held: those rows, with the model's scores.
+        test: scores of the test part; None where there is none.
+        data: of the run.
+        config: its settings.
+        taught: as for `fit_decider`.
+
+    Raises:
+        DataError: the target label is of one class.
+    """
+    decider = fit_decider(held.scores, held.examples, config, taught)
+    validation = judge(held.scores, decider, held.examples, config)
+    if test is None:
+        return Judged(decider, validation, validation)
+    return Judged(decider, validation, judge(test, decider, data.prepared.test, config, data.official))
 
 
 def judge(

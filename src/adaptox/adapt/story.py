@@ -9,8 +9,10 @@ from adaptox import bundle as bundles
 from adaptox import model, report
 from adaptox.adapt.data import Data
 from adaptox.adapt.guard import Collapse
+from adaptox.adapt.judge import Judged
+from adaptox.adapt.words import Worded
 from adaptox.config import Config
-from adaptox.evaluate import Evaluation, Provenance, commit, hardware, interval_json, to_json
+from adaptox.evaluate import Evaluation, Provenance, commit, compare, hardware, interval_json, to_json
 from adaptox.records import Origin
 from adaptox.teach import lessons
 from adaptox.text import render
@@ -24,23 +26,26 @@ class Outcome:
     Attributes:
         share: parameters trained.
         fitted: how training went.
-        baseline: the base as it was, on the same rows as `evaluation`; None if it did not know the target label.
-        validation: of the adapted model, on the rows that its threshold was learned on.
-        evaluation: on the test part, or on validation where there is none.
+        baseline: the base as it was, on the rows that the result is about; None if it does not know the label.
+        judged: the adapted model.
+        network: its network alone, where words have a say; else the same.
+        words: those; None where they have no say.
         collapse: what is wrong with the model, if that was allowed.
     """
 
     share: model.TrainableShare
     fitted: Fitted
     baseline: Evaluation | None
-    validation: Evaluation
-    evaluation: Evaluation
+    judged: Judged
+    network: Judged
+    words: Worded | None
     collapse: Collapse | None
 
 
 def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command: str) -> report.RunStory:
     """Put the story of a run together."""
     manifest = data.prepared.manifest
+    words = _words(outcome, config)
     provenance = Provenance(
         data_sha256=manifest.sha256,
         model={
@@ -49,6 +54,7 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
             "adapter": config.adapter.kind,
             "parameters": outcome.share.total,
             "trainable": outcome.share.trainable,
+            **({"lexicon": words.weights} if words else {}),
         },
         seed=config.seed,
         hardware=hardware(),
@@ -57,9 +63,9 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
     )
     return report.RunStory(
         title=config.name,
-        evaluation=outcome.evaluation,
+        evaluation=outcome.judged.evaluation,
         evaluated_on=_part(data),
-        validation=outcome.validation,
+        validation=outcome.judged.validation,
         baseline=outcome.baseline,
         history=outcome.fitted.history,
         texts={example.id: render(example.conversation, config.text).text for example in data.judged},
@@ -67,12 +73,27 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
         origins=(*(reading.origin for reading in data.readings), *_base_origins(config)),
         provenance=provenance,
         training=_facts(base, outcome),
-        notes=_notes(data, config, outcome.collapse),
+        notes=(
+            *_notes(data, config, outcome.collapse),
+            *([report.words_sentence(words.weights, words.gains[0])] if words else []),
+        ),
         command=command,
         agreement=tuple(
             {"name": one.name, "n": one.n, **interval_json(one.rank_correlation)} for one in data.agreement
         ),
+        words=words,
     )
+
+
+def _words(outcome: Outcome, config: Config) -> report.WordsFacts | None:
+    if outcome.words is None:
+        return None
+    after, before = outcome.judged.validation, outcome.network.validation
+    gains = tuple(
+        compare(after, before, metric, config.evaluate.resamples, config.seed) for metric in ("auprc", "f1")
+    )
+    lexicon = outcome.words.lexicon
+    return report.WordsFacts(lexicon.weights, outcome.words.shares, before, outcome.network.evaluation, gains)
 
 
 def _facts(base: model.Base, outcome: Outcome) -> report.TrainingFacts:
@@ -108,10 +129,28 @@ def metrics_json(story: report.RunStory) -> dict[str, object]:
         "precision": training.precision,
         "peak_memory_mb": training.peak_memory_mb and round(training.peak_memory_mb),
     }
+    if story.words:
+        metrics["lexicon"] = _words_json(story.words, story.provenance)
     if story.agreement:
         metrics["teacher"] = [dict(one) for one in story.agreement]
     metrics["notes"] = list(story.notes)
     return metrics
+
+
+def _words_json(words: report.WordsFacts, provenance: Provenance) -> dict[str, object]:
+    alone = to_json(words.evaluation, provenance)
+    return {
+        "weights": words.weights,
+        "shares": {label: dict(shares) for label, shares in words.shares.items()},
+        "gains_on_validation": {
+            gain.metric: {**interval_json(gain.difference), "p_value": gain.p_value} for gain in words.gains
+        },
+        "network_alone": {
+            "slices": alone["slices"],
+            "threshold": alone["threshold"],
+            "validation": to_json(words.validation, provenance)["slices"],
+        },
+    }
 
 
 def _part(data: Data) -> str:

@@ -15,6 +15,7 @@ AdapterKind = Literal["none", "lora", "dora", "rslora", "ia3"]
 LossKind = Literal["bce", "pos-weight", "focal", "asymmetric", "logit-adjusted"]
 DistillKind = Literal["bce", "mse"]
 ScaleKind = Literal["raw", "logit", "quantile"]
+Grams = Literal["words", "characters"]
 
 # Peak learning rates of the body. none and lora come from a trial on ToxicChat, the others are starting values. An
 # adapter starts as the identity and moves few weights, so its rate is more than ten times that of the whole model
@@ -55,6 +56,20 @@ class AdapterConfig(Section):
     """Train and save the head; false freezes it."""
     train_pooler: bool = True
     """Train and save the pooler, where the base has one."""
+
+
+class LexiconConfig(Section):
+    """Words beside the network: logistic regressions on TF-IDF, whose logits are added to its own."""
+
+    grams: tuple[Grams, ...] = ()
+    """words (and pairs of words), characters (two to five in a row within words), or both; empty adds none. How
+    much each counts is fitted where the threshold is, on rows that neither it nor the network saw."""
+
+    @model_validator(mode="after")
+    def _grams_differ(self) -> LexiconConfig:
+        if len(set(self.grams)) < len(self.grams):
+            raise ValueError(f"grams names one twice, got {list(self.grams)}: each counts once")
+        return self
 
 
 class LossConfig(Section):
@@ -208,6 +223,7 @@ class Config(Section):
     encode: EncodeConfig = EncodeConfig()
     base: BaseConfig = BaseConfig()
     adapter: AdapterConfig = AdapterConfig()
+    lexicon: LexiconConfig = LexiconConfig()
     loss: LossConfig = LossConfig()
     teach: TeachConfig = TeachConfig()
     distill: DistillConfig = DistillConfig()

@@ -7,19 +7,22 @@ side; `render_results` and `insert_between_markers` keep the README's tables tru
 from __future__ import annotations
 
 from adaptox.report.card import model_card
+from adaptox.report.phrases import words_sentence
 from adaptox.report.results import insert_between_markers, render_results
 from adaptox.report.tables import ComparedModel, comparison_table, comparison_text
-from adaptox.report.values import RunStory, TrainingFacts
+from adaptox.report.values import RunStory, TrainingFacts, WordsFacts
 from adaptox.report.written import write
 
 __all__ = [
     "ComparedModel",
     "RunStory",
     "TrainingFacts",
+    "WordsFacts",
     "comparison_table",
     "comparison_text",
     "insert_between_markers",
     "model_card",
     "render_results",
+    "words_sentence",
     "write",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from adaptox.evaluate.values import Evaluation, Interval, SliceResult
+from adaptox.evaluate.values import Comparison, Evaluation, Interval, SliceResult
 from adaptox.labels import JAILBREAKING, TOXICITY
 
 DASH = "\N{EN DASH}"
@@ -187,6 +187,20 @@ def threshold_sentence(evaluation: Evaluation, evaluated_on: str) -> str:
     if evaluated_on == "validation":
         return f"{learned} on these same rows, so precision, recall and F1 are a little too good."
     return f"{learned} on validation rows; the test rows had no say in it."
+
+
+def words_sentence(weights: int, gain: Comparison) -> str:
+    """Say what words beside the network gave.
+
+    Args:
+        weights: of the n-grams.
+        gain: sum less network.
+    """
+    difference = f"{signed(gain.difference.value)} {signed_bracket(gain.difference)}".strip()
+    return (
+        f"Words are heard beside the network ({parameters(weights)} weights of n-grams, added to its logit): "
+        f"{METRIC_WORDS[gain.metric]} {difference} on the rows that neither saw and that weighed them."
+    )
 
 
 def confidence_sentence(evaluation: Evaluation) -> str:

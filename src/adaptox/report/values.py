@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adaptox.evaluate.values import Evaluation, Provenance
+from adaptox.evaluate.values import Comparison, Evaluation, Provenance
 from adaptox.records import Origin
 
 
@@ -39,6 +39,25 @@ class TrainingFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class WordsFacts:
+    """What words beside the network gave.
+
+    Attributes:
+        weights: of the n-grams.
+        shares: label → kind of n-grams → what a logit of it counts for beside one of the network.
+        validation: of the network alone, on the rows that the shares were fitted on.
+        evaluation: of the network alone, on the rows that the result is about.
+        gains: sum less network, on the validation rows.
+    """
+
+    weights: int
+    shares: Mapping[str, Mapping[str, float]]
+    validation: Evaluation
+    evaluation: Evaluation
+    gains: tuple[Comparison, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RunStory:
     """All that the report of one run needs.
 
@@ -57,6 +76,7 @@ class RunStory:
         notes: what a reader of the numbers must know first.
         command: how to run it again.
         agreement: of a teaching bundle with scores that the data had: name, n, and Spearman's correlation's ends.
+        words: what words beside the network gave; None where they have no say.
     """
 
     title: str
@@ -73,3 +93,4 @@ class RunStory:
     notes: tuple[str, ...]
     command: str
     agreement: tuple[Mapping[str, object], ...] = ()
+    words: WordsFacts | None = None

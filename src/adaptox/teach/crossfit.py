@@ -18,13 +18,13 @@ import numpy as np
 
 from adaptox import config as settings
 from adaptox import text
-from adaptox.config import Config, DistillConfig
+from adaptox.config import Config, DistillConfig, Grams, LexiconConfig
 from adaptox.decide import fit_platt, logit
 from adaptox.errors import ConfigError, DataError
-from adaptox.records import Example, FloatArray, Progress
+from adaptox.lexicon import fit_part
+from adaptox.records import Example, FloatArray, IntArray, Progress
 from adaptox.teach.folds import CrossFit, is_scored, split_folds
 from adaptox.teach.values import Member, cache_root
-from adaptox.teach.words import Grams, score_by_words
 
 _SETTING = "teach.folds"
 _SETTINGS = "settings"
@@ -68,7 +68,7 @@ def crossfit(config: Config, rows: Sequence[Example], progress: Progress) -> Cro
         if isinstance(chosen, Config):
             logits = _networks(chosen, rows, labelled, progress)
         else:
-            logits = _words(config, chosen, labelled, fold_of.tolist())
+            logits = _words(config, chosen, labelled, fold_of)
         members.append(Member(name, _calibrated(logits, labelled, config.labels)))
     mean = np.mean([logit(member.probs) for member in members], axis=0)
     ensemble = Member("ensemble", _calibrated(mean, labelled, config.labels))
@@ -94,7 +94,7 @@ def _members(config: Config) -> list[tuple[str, Config | Grams]]:
 
 def _plain(config: Config) -> Config:
     """Train on labels alone: a teacher's teacher would hand on what it saw."""
-    return config.model_copy(update={"distill": DistillConfig()})
+    return config.model_copy(update={"distill": DistillConfig(), "lexicon": LexiconConfig()})
 
 
 def _from_file(name: str, config: Config) -> Config:
@@ -120,21 +120,21 @@ def _networks(
     return np.stack(columns, axis=1)
 
 
-def _words(config: Config, grams: Grams, labelled: Sequence[Example], fold_of: Sequence[int]) -> FloatArray:
-    texts = [text.render(row.conversation, config.text).text for row in labelled]
-    logits = np.zeros((len(labelled), len(config.labels)))
+def _words(config: Config, grams: Grams, labelled: Sequence[Example], fold_of: IntArray) -> FloatArray:
+    texts = np.array([text.render(row.conversation, config.text).text for row in labelled], dtype=object)
+    known = np.array([[label in row.labels for label in config.labels] for row in labelled])
+    truth = np.array([[row.labels.get(label) == 1 for label in config.labels] for row in labelled])
+    logits = np.zeros(truth.shape)
     for fold in range(config.teach.folds):
-        held = [index for index, own in enumerate(fold_of) if own == fold]
+        held, rest = fold_of == fold, fold_of != fold
         for column, label in enumerate(config.labels):
-            known = [i for i, own in enumerate(fold_of) if own != fold and label in labelled[i].labels]
-            truth = np.array([labelled[index].labels[label] == 1 for index in known])
-            if truth.all() or not truth.any():
+            seen = truth[rest & known[:, column], column]
+            if seen.all() or not seen.any():
                 raise DataError(
                     f"a fold without both classes of {label!r} teaches nothing: lower {_SETTING}, or give more data"
                 )
-            logits[held, column] = score_by_words(
-                [texts[index] for index in known], truth, [texts[index] for index in held], grams, config.seed
-            )
+        part = fit_part(texts[rest].tolist(), truth[rest], known[rest], grams, config.seed)
+        logits[held] = part.score(texts[held].tolist())
     return logits
 
 
@@ -149,7 +149,7 @@ def _calibrated(logits: FloatArray, labelled: Sequence[Example], labels: Sequenc
 
 def _hash(config: Config, rows: Sequence[Example]) -> str:
     """Name what a network's out-of-fold scores depend on."""
-    read = config.model_dump(mode="json", exclude={"name", "teach", "sources", "evaluate", "threshold"})
+    read = config.model_dump(mode="json", exclude={"name", "teach", "sources", "evaluate", "threshold", "lexicon"})
     read["folds"] = config.teach.folds
     content = [
         [row.id, row.conversation.messages(), dict(sorted(row.labels.items())), row.group, row.only_train]

@@ -85,6 +85,34 @@ def split_folds(rows: Sequence[Example], config: Config, folds: int, setting: st
 
 
 @dataclass(frozen=True, slots=True)
+class Fold:
+    """Rows that are left out, and those that are learned from meanwhile."""
+
+    held: tuple[Example, ...]
+    rest: tuple[Example, ...]
+
+
+def lay_out_folds(rows: Sequence[Example], config: Config, folds: int, setting: str) -> tuple[Fold, ...]:
+    """Give the folds: every row that `is_scored` is left out once; others are learned from unless kin is left out.
+
+    Raises:
+        DataError: fewer families of a class than folds.
+    """
+    target = config.label_set.target
+    labelled = [row for row in rows if is_scored(row, target)]
+    others = [row for row in rows if not is_scored(row, target)]
+    fold_of = split_folds(labelled, config, folds, setting)
+    found = []
+    for fold in range(folds):
+        held = tuple(row for row, own in zip(labelled, fold_of, strict=True) if own == fold)
+        families = {row.group for row in held}
+        rest = [row for row, own in zip(labelled, fold_of, strict=True) if own != fold]
+        rest += [row for row in others if row.group not in families]
+        found.append(Fold(held, tuple(rest)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
 class CrossFit:
     """Trains one network for each fold.
 
@@ -105,7 +133,7 @@ class CrossFit:
     progress: Progress
 
     def score(self, rows: Sequence[Example]) -> Held | None:
-        """Score every row that `is_scored`; others are trained on, unless their family is held out.
+        """Score every row that `is_scored`, fold by fold.
 
         Returns:
             The labelled rows, fold by fold; None in all but the main process.
@@ -114,18 +142,9 @@ class CrossFit:
             InputError: as `train.fit`; or fewer families of a class than folds.
             RunError: as `train.fit`.
         """
-        target = self.config.label_set.target
-        labelled = [row for row in rows if is_scored(row, target)]
-        others = [row for row in rows if not is_scored(row, target)]
-        fold_of = split_folds(labelled, self.config, self.folds, self.setting)
-        found: list[Held] = []
-        for fold in range(self.folds):
-            held = [row for row, own in zip(labelled, fold_of, strict=True) if own == fold]
-            families = {row.group for row in held}
-            rest = [row for row, own in zip(labelled, fold_of, strict=True) if own != fold]
-            rest += [row for row in others if row.group not in families]
-            scored = self._fold(fold, rest, held)
-            found += [scored] if scored else []
+        folds = lay_out_folds(rows, self.config, self.folds, self.setting)
+        scored = [self._fold(number, fold.rest, fold.held) for number, fold in enumerate(folds)]
+        found = [one for one in scored if one]
         return _joined(found) if found else None
 
     def _fold(self, fold: int, rest: Sequence[Example], held: Sequence[Example]) -> Held | None:

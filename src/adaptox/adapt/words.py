@@ -1,0 +1,121 @@
+"""How much words count beside a network: fitted on rows that neither of them saw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.optimize import minimize
+
+from adaptox import text
+from adaptox.config import Config, Grams
+from adaptox.decide import sigmoid, smoothed
+from adaptox.lexicon import Lexicon, Part, fit_part
+from adaptox.prepare import Prepared
+from adaptox.records import BoolArray, Example, FloatArray, Scores
+from adaptox.scorers import add_logits
+from adaptox.teach import Held, lay_out_folds
+
+# The network keeps a say: its logits, and not the lexicon's, carry the scale of the sum.
+_LEAST_OF_NETWORK = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """A lexicon and the rows it was weighed on.
+
+    Attributes:
+        lexicon: its logits are added to the network's.
+        held: the rows that neither saw, with the sum.
+        shares: label → kind of n-grams → what a logit of it counts for beside one of the network.
+    """
+
+    lexicon: Lexicon
+    held: Held
+    shares: Mapping[str, Mapping[str, float]]
+
+    def add(self, scores: Scores, rows: Sequence[Example], config: Config) -> Scores:
+        """Add the lexicon's logits to the network's scores of rows."""
+        return add_logits(scores, self.lexicon.labels, self.lexicon.score(_texts(rows, config)))
+
+
+def add_words(config: Config, parts: Prepared, held: Held) -> Worded:
+    """Fit a lexicon, and weigh it beside the network.
+
+    Rows are left out for the lexicon as they were for the network: fold by fold, or the validation part. The
+    lexicon that is kept learns from what the final network learned from.
+
+    Args:
+        config: the kinds of n-grams, and the folds.
+        parts: the prepared data.
+        held: the rows that the network did not see, with its scores.
+
+    Raises:
+        DataError: too few texts.
+    """
+    labels, grams = config.labels, config.lexicon.grams
+    learned: Sequence[Example] = (*parts.train, *parts.validation)
+    if config.threshold.folds:
+        folds = lay_out_folds(learned, config, config.threshold.folds, "threshold.folds")
+        unseen = [
+            np.concatenate([_fit(fold.rest, config, kind).score(_texts(fold.held, config)) for fold in folds])
+            for kind in grams
+        ]
+    else:
+        learned = parts.train
+        unseen = [_fit(learned, config, kind).score(_texts(held.examples, config)) for kind in grams]
+    shares = np.array([_weigh(held, label, [one[:, at] for one in unseen]) for at, label in enumerate(labels)])
+    fitted = [_fit(learned, config, kind).scaled(shares[:, at]) for at, kind in enumerate(grams)]
+    added = np.sum([one * shares[:, at] for at, one in enumerate(unseen)], axis=0)
+    return Worded(
+        Lexicon(labels, tuple(fitted)),
+        replace(held, scores=add_logits(held.scores, labels, added)),
+        {
+            label: dict(zip(grams, own.round(3).tolist(), strict=True))
+            for label, own in zip(labels, shares, strict=True)
+        },
+    )
+
+
+def _texts(rows: Sequence[Example], config: Config) -> list[str]:
+    return [text.render(row.conversation, config.text).text for row in rows]
+
+
+def _fit(rows: Sequence[Example], config: Config, grams: Grams) -> Part:
+    truth = np.array([[row.labels.get(label) == 1 for label in config.labels] for row in rows])
+    known = np.array([[label in row.labels for label in config.labels] for row in rows])
+    return fit_part(_texts(rows, config), truth, known, grams, config.seed)
+
+
+def _weigh(held: Held, label: str, words: Sequence[FloatArray]) -> FloatArray:
+    """Give what each of the words' logits counts for beside the network's; 0 where nothing can be learned."""
+    known = np.array([label in row.labels for row in held.examples])
+    truth = np.array([row.labels.get(label) == 1 for row in held.examples])[known]
+    if truth.all() or not truth.any():
+        return np.zeros(len(words))
+    columns = [held.scores.column(label), *words]
+    weights = _stack(np.stack(columns, axis=1)[known], truth)
+    shares: FloatArray = weights[1:] / weights[0]
+    return shares
+
+
+def _stack(logits: FloatArray, truth: BoolArray) -> FloatArray:
+    """Find the sum of logits (n, models) with the lowest log loss, none of them counted against itself.
+
+    Stacking with weights that are not negative (Breiman, Stacked Regressions, 1996). Smoothed targets keep them
+    finite where a few rows are separated perfectly.
+    """
+    targets = smoothed(truth)
+    design = np.column_stack([logits, np.ones(len(logits))])
+
+    def loss(weights: FloatArray) -> tuple[float, FloatArray]:
+        values = design @ weights
+        slope = (sigmoid(values) - targets) / len(targets)
+        return float(np.mean(np.logaddexp(0, values) - targets * values)), design.T @ slope
+
+    bounds = [(_LEAST_OF_NETWORK, None), *((0.0, None) for _ in range(logits.shape[1] - 1)), (None, None)]
+    start = np.array([1.0, *np.zeros(logits.shape[1])])
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    weights: FloatArray = found.x[:-1]
+    return weights

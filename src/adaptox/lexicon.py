@@ -1,0 +1,188 @@
+"""Texts → what their words alone say: logistic regressions on TF-IDF, beside a network that reads for meaning.
+
+Both err in different places, so their sum errs less often. A lexicon's logits are added to the network's, as in
+wide and deep learning (arXiv 1606.07792), but fitted one after the other. It is one JSON file that can be read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from adaptox.config import Grams
+from adaptox.errors import BundleError, DataError, MissingExtraError
+from adaptox.records import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+# Inverse strength of the L2 penalty, between scikit-learn's 1 and what separates every training row.
+_C = 10.0
+_STEPS = 1000
+# Digits kept, which halves the file.
+_DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One kind of n-grams.
+
+    Attributes:
+        grams: words and pairs of words; or two to five characters within words.
+        vocabulary: the n-grams.
+        idf: (vocabulary,), their inverse document frequencies.
+        weights: (labels, vocabulary).
+        intercepts: (labels,).
+    """
+
+    grams: Grams
+    vocabulary: tuple[str, ...]
+    idf: FloatArray
+    weights: FloatArray
+    intercepts: FloatArray
+
+    def score(self, texts: Sequence[str]) -> FloatArray:
+        """Give the logits (texts, labels)."""
+        vectorizer = _vectorizer(self.grams, self.vocabulary)
+        vectorizer.idf_ = self.idf
+        logits: FloatArray = vectorizer.transform(texts) @ self.weights.T + self.intercepts
+        return logits
+
+    def scaled(self, shares: FloatArray) -> Part:
+        """Multiply the logits of each label by its share (labels,)."""
+        weights, intercepts = self.weights * shares[:, None], self.intercepts * shares
+        return replace(self, weights=weights.round(_DIGITS), intercepts=intercepts.round(_DIGITS))
+
+
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """N-grams with weights, for each label.
+
+    Attributes:
+        labels: names of the columns of its scores.
+        parts: their logits add up.
+    """
+
+    labels: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    @property
+    def weights(self) -> int:
+        """How many there are, intercepts included."""
+        return sum(part.weights.size + part.intercepts.size for part in self.parts)
+
+    def score(self, texts: Sequence[str]) -> FloatArray:
+        """Give the logits (texts, labels) to add to a network's.
+
+        Args:
+            texts: rendered, of any length: nothing is cut.
+        """
+        logits = np.zeros((len(texts), len(self.labels)))
+        for part in self.parts if len(texts) else ():
+            logits += part.score(texts)
+        return logits
+
+    def to_json(self) -> str:
+        """Write it down."""
+        parts = [
+            {
+                "grams": part.grams,
+                "intercepts": part.intercepts.tolist(),
+                "vocabulary": list(part.vocabulary),
+                "idf": part.idf.tolist(),
+                "weights": part.weights.tolist(),
+            }
+            for part in self.parts
+        ]
+        return json.dumps({"labels": list(self.labels), "parts": parts}, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, written: str) -> Lexicon:
+        """Read what `to_json` wrote.
+
+        Raises:
+            BundleError: it is something else.
+        """
+        try:
+            data: Mapping[str, Any] = json.loads(written)
+            return cls(tuple(data["labels"]), tuple(_part(part) for part in data["parts"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise BundleError(
+                f"expected a lexicon of adaptox, got something else ({error!r}): train again"
+            ) from error
+
+
+def fit_part(texts: Sequence[str], truth: BoolArray, known: BoolArray, grams: Grams, seed: int) -> Part:
+    """Fit one kind of n-grams.
+
+    A label whose known rows are all of one class gets no weights.
+
+    Args:
+        texts: rendered.
+        truth: (texts, labels), whether the label holds.
+        known: (texts, labels), whether that is known.
+        grams: which kind.
+        seed: of the solver.
+
+    Raises:
+        DataError: no n-gram occurs often enough.
+        MissingExtraError: scikit-learn is not installed.
+    """
+    vectorizer = _vectorizer(grams)
+    try:
+        features = vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise DataError(
+            f"lexicon: no {grams} occur often enough in {len(texts)} texts: give more data, or leave lexicon.grams "
+            "empty"
+        ) from error
+    fitted = [_fit_label(features, truth[:, column], known[:, column], seed) for column in range(truth.shape[1])]
+    return Part(
+        grams,
+        tuple(vectorizer.get_feature_names_out().tolist()),
+        np.asarray(vectorizer.idf_).round(_DIGITS),
+        np.stack([weights for weights, _ in fitted]),
+        np.array([intercept for _, intercept in fitted]),
+    )
+
+
+def _fit_label(features: csr_matrix, truth: BoolArray, known: BoolArray, seed: int) -> tuple[FloatArray, float]:
+    from sklearn.linear_model import LogisticRegression
+
+    if truth[known].all() or not truth[known].any():
+        return np.zeros(features.shape[1]), 0.0
+    regression = LogisticRegression(C=_C, solver="liblinear", max_iter=_STEPS, random_state=seed)
+    regression.fit(features[known], truth[known])
+    return regression.coef_[0], float(regression.intercept_[0])
+
+
+def _vectorizer(grams: Grams, vocabulary: Sequence[str] | None = None) -> TfidfVectorizer:
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+    except ImportError as error:
+        raise MissingExtraError("lexicon", "train", "scikit-learn") from error
+    match grams:
+        case "words":
+            return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2, vocabulary=vocabulary)
+        case "characters":
+            return TfidfVectorizer(
+                analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=3, vocabulary=vocabulary
+            )
+
+
+def _part(data: Mapping[str, Any]) -> Part:
+    part = Part(
+        data["grams"],
+        tuple(data["vocabulary"]),
+        np.array(data["idf"], dtype=np.float64),
+        np.array(data["weights"], dtype=np.float64),
+        np.array(data["intercepts"], dtype=np.float64),
+    )
+    if not part.idf.shape == (len(part.vocabulary),) == part.weights.shape[1:]:
+        raise ValueError(f"{len(part.vocabulary)} n-grams, weights of shape {part.weights.shape}")
+    return part

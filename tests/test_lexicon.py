@@ -1,0 +1,172 @@
+"""Words beside the network: what they learn, what they count for, and that a bundle gives the same sum."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+import tiny
+from adaptox import config as settings
+from adaptox.adapt import adapt
+from adaptox.adapt import words as weighing
+from adaptox.errors import BundleError, ConfigError, DataError
+from adaptox.evaluate import rows_from_parquet
+from adaptox.lexicon import Lexicon, fit_part
+from adaptox.scorers import Moderator
+
+TEXTS = [text for text, _ in tiny.texts()]
+TRUTH = np.array([[rude == 1] for _, rude in tiny.texts()])
+ALL = np.ones(TRUTH.shape, dtype=bool)
+# Read back from six digits.
+CLOSE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory):
+    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
+
+
+def config_of(base, csv, folds=0, **lexicon):
+    quick = {"epochs": 2, "allow_collapse": True}
+    chosen = {"grams": ["words", "characters"], **lexicon}
+    return tiny.settings(base, csv, train=quick, threshold={"folds": folds}, lexicon=chosen)
+
+
+@pytest.fixture(scope="module", params=[0, 3])
+def done(request, tiny_bert, csv, tmp_path_factory):
+    """A run with words beside the network, from its validation part and from folds."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    return adapt(config_of(tiny_bert, csv, request.param), out)
+
+
+def lexicon():
+    parts = [fit_part(TEXTS, TRUTH, ALL, grams, 0).scaled(np.ones(1)) for grams in ("words", "characters")]
+    return Lexicon(("toxicity",), tuple(parts))
+
+
+@pytest.mark.parametrize(
+    ("grams", "vectorizer"),
+    [
+        ("words", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)),
+        ("characters", TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=3)),
+    ],
+)
+def test_a_part_scores_as_scikit_learns_own_pipeline(grams, vectorizer):
+    features = vectorizer.fit_transform(TEXTS[:60])
+    regression = LogisticRegression(C=10, solver="liblinear", max_iter=1000, random_state=0)
+    expected = regression.fit(features, TRUTH[:60, 0]).decision_function(vectorizer.transform(TEXTS[60:]))
+    part = fit_part(TEXTS[:60], TRUTH[:60], ALL[:60], grams, 0)
+    np.testing.assert_allclose(part.score(TEXTS[60:])[:, 0], expected, atol=CLOSE)
+
+
+def test_a_lexicon_read_back_gives_the_same_scores():
+    one = lexicon()
+    other = Lexicon.from_json(one.to_json())
+    assert other.labels == one.labels
+    assert other.weights == one.weights
+    np.testing.assert_array_equal(other.score(TEXTS), one.score(TEXTS))
+
+
+def test_no_text_has_no_score():
+    assert lexicon().score([]).shape == (0, 1)
+
+
+def test_a_label_of_one_class_gets_no_weight_and_unknown_rows_teach_nothing():
+    truth = np.column_stack([TRUTH[:, 0], np.zeros(len(TEXTS), dtype=bool), ~TRUTH[:, 0]])
+    known = np.column_stack([ALL[:, 0], ALL[:, 0], np.arange(len(TEXTS)) < 45])
+    truth[45:, 2] = TRUTH[45:, 0]
+    part = fit_part(TEXTS, truth, known, "words", 0)
+    assert not part.weights[1].any()
+    assert not part.score(TEXTS)[:, 1].any()
+    assert np.corrcoef(part.score(TEXTS)[:, 0], part.score(TEXTS)[:, 2])[0, 1] < 0
+
+
+def test_texts_without_a_common_word_are_refused():
+    with pytest.raises(DataError, match=r"no words occur often enough in 2 texts: .* lexicon\.grams"):
+        fit_part(["one two", "three four"], TRUTH[:2], ALL[:2], "words", 0)
+
+
+@pytest.mark.parametrize("written", ["", "{}", "[]", '{"labels": ["toxicity"], "parts": [{"grams": "words"}]}'])
+def test_something_else_is_no_lexicon(written):
+    with pytest.raises(BundleError, match="expected a lexicon of adaptox"):
+        Lexicon.from_json(written)
+
+
+def test_numbers_that_do_not_fit_are_no_lexicon():
+    data = json.loads(lexicon().to_json())
+    data["parts"][0]["idf"].pop()
+    with pytest.raises(BundleError, match="expected a lexicon of adaptox"):
+        Lexicon.from_json(json.dumps(data))
+
+
+def test_stacking_finds_what_an_unpenalised_regression_finds():
+    rng = np.random.default_rng(0)
+    truth = rng.random(4000) < 0.3
+    logits = rng.normal(size=(4000, 3)) + truth[:, None] * [1.5, 1.0, 0.5]
+    expected = LogisticRegression(C=1e9, tol=1e-9, max_iter=1000).fit(logits, truth).coef_[0]
+    np.testing.assert_allclose(weighing._stack(logits, truth), expected, atol=0.01)
+
+
+def test_what_ranks_the_wrong_way_counts_for_nothing():
+    rng = np.random.default_rng(0)
+    truth = rng.random(2000) < 0.3
+    logits = np.column_stack([rng.normal(size=2000) + truth, rng.normal(size=2000) - truth])
+    network, words = weighing._stack(logits, truth)
+    assert network > 0.5
+    assert words == 0
+
+
+def test_a_bundle_gives_the_scores_that_were_evaluated(done, csv):
+    moderator = Moderator.open(done.folder / "bundle")
+    rows = rows_from_parquet(done.folder / "scores.parquet")["test"]
+    texts = dict(enumerate((text for text, _ in tiny.texts()), start=1))
+    found = moderator.score([texts[int(id_.rpartition("/")[2])] for id_ in rows.ids])
+    np.testing.assert_allclose([verdict.scores["toxicity"] for verdict in found], rows.probs, atol=1e-6)
+
+
+def test_rows_of_the_test_part_teach_no_word(done):
+    held = rows_from_parquet(done.folder / "scores.parquet")["test"]
+    words = json.loads((done.folder / "bundle" / "lexicon.json").read_text())["parts"][0]["vocabulary"]
+    texts = dict(enumerate((text for text, _ in tiny.texts()), start=1))
+    tested = {int(id_.rpartition("/")[2]) for id_ in held.ids}
+    learned = [text for number, text in texts.items() if number not in tested]
+    pairs = {pair for pair in words if " " in pair}
+    assert pairs
+    assert all(sum(pair in text for text in learned) >= 2 for pair in pairs)
+
+
+def test_the_run_says_what_words_gave(done):
+    metrics = json.loads((done.folder / "metrics.json").read_text())
+    found = metrics["lexicon"]
+    assert metrics["model"]["lexicon"] == found["weights"] > 0
+    assert all(share >= 0 for share in found["shares"]["toxicity"].values())
+    before = found["network_alone"]["validation"]["all"]["auprc"]["value"]
+    gain = found["gains_on_validation"]["auprc"]["value"]
+    assert metrics["validation"]["all"]["auprc"]["value"] == pytest.approx(before + gain)
+    assert any("Words are heard beside the network" in note for note in done.notes)
+    parts = rows_from_parquet(done.folder / "scores.parquet")
+    assert set(parts) == {f"{part}{what}" for part in ("test", "validation") for what in ("", ", network alone")}
+    assert "Words are heard beside the network" in (done.folder / "report.html").read_text()
+
+
+def test_without_grams_nothing_is_added(tiny_bert, csv, tmp_path):
+    run = adapt(config_of(tiny_bert, csv, grams=[]), tmp_path / "run")
+    assert not (run.folder / "bundle" / "lexicon.json").exists()
+    assert "lexicon" not in json.loads((run.folder / "metrics.json").read_text())
+
+
+def test_a_changed_lexicon_is_noticed(done, tmp_path):
+    copy = shutil.copytree(done.folder / "bundle", tmp_path / "bundle")
+    (copy / "lexicon.json").write_text((copy / "lexicon.json").read_text().replace("stupid", "clever"))
+    with pytest.raises(BundleError, match=r"lexicon\.json was changed"):
+        Moderator.open(copy)
+
+
+def test_grams_are_named_once():
+    with pytest.raises(ConfigError, match="grams names one twice"):
+        settings.parse({"lexicon": {"grams": ["words", "words"]}})
