@@ -31,6 +31,21 @@ def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> 
     return config.override(chosen, {**dict(_change(change) for change in changes), **named})
 
 
+def part_of_grid(only: Sequence[str]) -> dict[str, str]:
+    """Read which part of a grid is asked for: axis → value.
+
+    Args:
+        only: AXIS=VALUE each.
+
+    Raises:
+        ConfigError: something else.
+    """
+    for text in only:
+        if "=" not in text:
+            raise ConfigError(f"--only expects AXIS=VALUE, such as data=sampled, got {text!r}")
+    return {axis: value for axis, _, value in (text.partition("=") for text in only)}
+
+
 def is_settings(given: str) -> bool:
     """Tell a settings file from data."""
     return given.lower().endswith(".toml")

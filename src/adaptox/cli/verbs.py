@@ -13,9 +13,22 @@ from typer.core import TyperGroup
 
 from adaptox import __version__
 from adaptox.cli import console
-from adaptox.cli.options import ADAPTERS, Adapter, BundleFolder, Given, Json, Out, Overwrite, Set
-from adaptox.cli.settings import is_settings, settings
-from adaptox.errors import ConfigError, DataError, InterruptedRunError, RunError
+from adaptox.cli.options import (
+    ADAPTERS,
+    Adapter,
+    BundleFolder,
+    Device,
+    Engine,
+    Given,
+    Jobs,
+    Json,
+    Only,
+    Out,
+    Overwrite,
+    Set,
+)
+from adaptox.cli.settings import is_settings, part_of_grid, settings
+from adaptox.errors import DataError, InterruptedRunError, RunError
 
 
 class _Verbs(TyperGroup):
@@ -189,14 +202,10 @@ def predict(
 def study(
     given: Annotated[Path, typer.Argument(metavar="STUDY", help="The grid of runs (a .toml file).")],
     out: Out = None,
-    jobs: Annotated[
-        int, typer.Option(min=1, help="How many runs at a time; each gets its share of the cores.")
-    ] = 1,
-    device: Annotated[str, typer.Option(help="cpu, or a GPU such as cuda:1; what is there if left out.")] = "",
-    only: Annotated[
-        list[str] | None,
-        typer.Option("--only", metavar="AXIS=VALUE", help="Run a part of the grid alone. Repeatable."),
-    ] = None,
+    jobs: Jobs = 1,
+    device: Device = "",
+    engine: Engine = "processes",
+    only: Only = None,
 ) -> None:
     """Run a grid of settings over seeds, and make one comparison out of it.
 
@@ -205,12 +214,11 @@ def study(
     from adaptox import study as studies
     from adaptox.cli import live, tables
 
-    parts = dict(_part(text) for text in only or ())
-    chosen = studies.only(studies.load_study(given), parts)
+    chosen = studies.only(studies.load_study(given), part_of_grid(only or ()))
     folder = out or Path("runs") / chosen.name
     command = shlex.join(["adaptox", *sys.argv[1:]])
     with live.board() as watch:
-        story = studies.study(chosen, folder, jobs=jobs, device=device, command=command, watch=watch)
+        story = studies.study(chosen, folder, jobs=jobs, device=device, engine=engine, command=command, watch=watch)
     tables.study(story)
     console.say(f"report {folder / 'study.html'}")
 
@@ -284,13 +292,6 @@ def demo(
         shown = story.run(out, overwrite, console.say, progress)
     tables.demo(shown)
     console.say(f"report {shown.report}")
-
-
-def _part(text: str) -> tuple[str, str]:
-    axis, sign, value = text.partition("=")
-    if not sign:
-        raise ConfigError(f"--only expects AXIS=VALUE, such as data=sampled, got {text!r}")
-    return axis, value
 
 
 def _say_where(folder: Path) -> None:

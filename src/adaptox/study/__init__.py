@@ -11,19 +11,21 @@ from adaptox.errors import InputError, RunError, storage_errors
 from adaptox.records import Progress
 from adaptox.report.study import write_study
 from adaptox.report.study.values import StudyStory
+from adaptox.study.board import Board, RunState, Watch
 from adaptox.study.grid import Planned, StudyConfig, load_study, only, plan
 from adaptox.study.keys import Keys
 from adaptox.study.mistakes import common_mistakes, error_shares
 from adaptox.study.needs import ensure
 from adaptox.study.pairs import compare_runs, resamples_for
 from adaptox.study.results import Result, join, read_seed
-from adaptox.study.schedule import Board, RunState, Watch, run_all, threads_for
+from adaptox.study.schedule import Engine, run_all, threads_for
 from adaptox.study.story import read_before, read_panels, tell
 from adaptox.study.worker import Ended, Order
 from adaptox.study.written import to_json
 
 __all__ = [
     "Board",
+    "Engine",
     "Planned",
     "RunState",
     "StudyConfig",
@@ -46,6 +48,7 @@ def study(
     *,
     jobs: int = 1,
     device: str = "",
+    engine: Engine = "processes",
     command: str = "",
     watch: Watch = lambda _: None,
 ) -> StudyStory:
@@ -58,6 +61,7 @@ def study(
         config: the grid.
         out: the study's folder: study.html, study.md, study.json, figures/, and runs/ with a folder for each run.
         jobs: how many runs at a time.
+        engine: what makes the runs: processes of this machine, or Ray, which may have several machines.
         device: ``cpu``, a GPU such as ``cuda:1``, or empty for what is there.
         command: shown in the report as the way to run it again.
         watch: told how far it is.
@@ -65,6 +69,7 @@ def study(
     Raises:
         InputError: settings, data or folder cannot be used; said before the first run is made.
         InterruptedRunError: the user stopped it.
+        MissingExtraError: Ray is asked for and not installed.
         RunError: every run failed, or the disk refused.
     """
     runs = plan(config)
@@ -82,7 +87,7 @@ def study(
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
     RunFolder(out).write(PLAN, config.model_dump(mode="json"))
-    ended = run_all(orders, jobs, watch)
+    ended = run_all(orders, jobs, watch, engine)
     results = _results(runs, config.against, out, ended, progress)
     texts = {name: panel.texts for name, panel in panels.items()}
     seed = runs[0].config.data_seed

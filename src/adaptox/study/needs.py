@@ -8,7 +8,7 @@ from adaptox import config as settings
 from adaptox.adapt import adapt, is_finished
 from adaptox.adapt.folder import CONFIG, METRICS
 from adaptox.errors import ConfigError
-from adaptox.study.schedule import Board, RunState, Watch
+from adaptox.study.board import Board, RunState, Watch
 
 
 def ensure(folder: Path, path: Path, watch: Watch) -> str:
