@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
 
 import tiny
 from adaptox import config as settings
@@ -17,7 +18,9 @@ from adaptox.adapt import words as weighing
 from adaptox.errors import BundleError, ConfigError, DataError
 from adaptox.evaluate import rows_from_parquet
 from adaptox.lexicon import Lexicon, fit_part
+from adaptox.records import Conversation, Example, Scores
 from adaptox.scorers import Moderator
+from adaptox.teach import Held
 
 TEXTS = [text for text, _ in tiny.texts()]
 TRUTH = np.array([[rude == 1] for _, rude in tiny.texts()])
@@ -104,21 +107,35 @@ def test_numbers_that_do_not_fit_are_no_lexicon():
         Lexicon.from_json(json.dumps(data))
 
 
-def test_stacking_finds_what_an_unpenalised_regression_finds():
-    rng = np.random.default_rng(0)
-    truth = rng.random(4000) < 0.3
-    logits = rng.normal(size=(4000, 3)) + truth[:, None] * [1.5, 1.0, 0.5]
-    expected = LogisticRegression(C=1e9, tol=1e-9, max_iter=1000).fit(logits, truth).coef_[0]
-    np.testing.assert_allclose(weighing._stack(logits, truth), expected, atol=0.01)
+def held_of(network, truth):
+    turns = [
+        Example(str(number), Conversation.of("text"), labels={"toxicity": int(one)})
+        for number, one in enumerate(truth)
+    ]
+    count = np.ones(len(truth), dtype=np.int64)
+    return Held(tuple(turns), Scores(("toxicity",), network[:, None], count, count == 0))
 
 
-def test_what_ranks_the_wrong_way_counts_for_nothing():
+def test_words_that_know_something_else_count_and_others_do_not():
     rng = np.random.default_rng(0)
-    truth = rng.random(2000) < 0.3
-    logits = np.column_stack([rng.normal(size=2000) + truth, rng.normal(size=2000) - truth])
-    network, words = weighing._stack(logits, truth)
-    assert network > 0.5
-    assert words == 0
+    truth = rng.random(2000) < 0.2
+    network, words, noise = (rng.normal(size=2000) + strength * truth for strength in (2.0, 1.5, 0.0))
+    shares = weighing._weigh(held_of(network, truth), "toxicity", [words, noise])
+    assert shares[0] > 0.1
+    assert abs(shares[1]) < 0.05
+    better, alone = (average_precision_score(truth, network + share * words) for share in (shares[0], 0))
+    assert better > alone
+
+
+def test_where_the_network_knows_all_words_count_for_nothing():
+    truth = np.arange(100) < 20
+    words = np.random.default_rng(0).normal(size=100)
+    assert weighing._weigh(held_of(np.where(truth, 5.0, -5.0), truth), "toxicity", [words]).tolist() == [0]
+
+
+def test_a_label_of_one_class_weighs_nothing():
+    truth = np.zeros(10, dtype=bool)
+    assert weighing._weigh(held_of(np.zeros(10), truth), "toxicity", [np.zeros(10)]).tolist() == [0]
 
 
 def test_a_bundle_gives_the_scores_that_were_evaluated(done, csv):

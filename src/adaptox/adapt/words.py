@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import minimize
+from sklearn.metrics import average_precision_score
 
 from adaptox import text
 from adaptox.config import Config, Grams
-from adaptox.decide import sigmoid, smoothed
+from adaptox.decide import fit_platt
 from adaptox.lexicon import Lexicon, Part, fit_part
 from adaptox.prepare import Prepared
-from adaptox.records import BoolArray, Example, FloatArray, Scores
+from adaptox.records import Example, FloatArray, Scores
 from adaptox.scorers import add_logits
 from adaptox.teach import Held, lay_out_folds
 
-# The network keeps a say: its logits, and not the lexicon's, carry the scale of the sum.
-_LEAST_OF_NETWORK = 0.05
+# What a calibrated logit of words may count for beside one of the network. Log loss, which stacking minimises as a
+# rule, heeds the many rows that are easy either way and would let words count for more than ranking bears.
+_SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
+# Average precisions that differ by less are equal.
+_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,28 +98,17 @@ def _weigh(held: Held, label: str, words: Sequence[FloatArray]) -> FloatArray:
     truth = np.array([row.labels.get(label) == 1 for row in held.examples])[known]
     if truth.all() or not truth.any():
         return np.zeros(len(words))
-    columns = [held.scores.column(label), *words]
-    weights = _stack(np.stack(columns, axis=1)[known], truth)
-    shares: FloatArray = weights[1:] / weights[0]
+    network = fit_platt(held.scores.column(label)[known], truth)
+    heard = [fit_platt(one[known], truth) for one in words]
+    base = held.scores.column(label)[known] / network.temperature
+    added = [one[known] / fitted.temperature for one, fitted in zip(words, heard, strict=True)]
+
+    def precision(shares: tuple[float, ...]) -> float:
+        heard_too = sum((share * one for share, one in zip(shares, added, strict=True)), base)
+        return round(float(average_precision_score(truth, heard_too)), _DIGITS)
+
+    # The first of equals is the one in which words count least.
+    best = max(sorted(itertools.product(_SHARES, repeat=len(words)), key=sum), key=precision)
+    scale = np.array([network.temperature / fitted.temperature for fitted in heard])
+    shares: FloatArray = np.array(best) * scale
     return shares
-
-
-def _stack(logits: FloatArray, truth: BoolArray) -> FloatArray:
-    """Find the sum of logits (n, models) with the lowest log loss, none of them counted against itself.
-
-    Stacking with weights that are not negative (Breiman, Stacked Regressions, 1996). Smoothed targets keep them
-    finite where a few rows are separated perfectly.
-    """
-    targets = smoothed(truth)
-    design = np.column_stack([logits, np.ones(len(logits))])
-
-    def loss(weights: FloatArray) -> tuple[float, FloatArray]:
-        values = design @ weights
-        slope = (sigmoid(values) - targets) / len(targets)
-        return float(np.mean(np.logaddexp(0, values) - targets * values)), design.T @ slope
-
-    bounds = [(_LEAST_OF_NETWORK, None), *((0.0, None) for _ in range(logits.shape[1] - 1)), (None, None)]
-    start = np.array([1.0, *np.zeros(logits.shape[1])])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
-    weights: FloatArray = found.x[:-1]
-    return weights

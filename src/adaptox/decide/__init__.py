@@ -4,14 +4,7 @@ A label's logits are divided by its temperature, moved by its offset, squashed t
 its threshold. All three are fitted on validation and stored in the bundle. This room needs numpy and no more.
 """
 
-from adaptox.decide.calibrate import (
-    MAX_TEMPERATURE,
-    MIN_TEMPERATURE,
-    Calibration,
-    fit_platt,
-    fit_temperature,
-    smoothed,
-)
+from adaptox.decide.calibrate import MAX_TEMPERATURE, MIN_TEMPERATURE, Calibration, fit_platt, fit_temperature
 from adaptox.decide.decider import Decider, LabelThreshold
 from adaptox.decide.fitting import fit
 from adaptox.decide.policies import POLICIES, Policy, best_expected_f1, best_f1
@@ -32,5 +25,4 @@ __all__ = [
     "fit_temperature",
     "logit",
     "sigmoid",
-    "smoothed",
 ]

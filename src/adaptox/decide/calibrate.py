@@ -41,7 +41,7 @@ def fit_platt(logits: FloatArray, truth: BoolArray) -> Calibration:
         logits: (n,) of one label.
         truth: (n,), with both classes.
     """
-    targets = smoothed(truth)
+    targets = _smoothed(truth)
     design = np.stack([logits, np.ones_like(logits)], axis=1)
 
     def loss(weights: FloatArray) -> float:
@@ -76,7 +76,7 @@ def fit_temperature(logits: FloatArray, truth: BoolArray) -> float:
         logits: (n,) of one label.
         truth: (n,), with both classes.
     """
-    targets = smoothed(truth)
+    targets = _smoothed(truth)
     low, high = 1 / MAX_TEMPERATURE, 1 / MIN_TEMPERATURE
     for _ in range(60):
         middle = (low + high) / 2
@@ -87,12 +87,7 @@ def fit_temperature(logits: FloatArray, truth: BoolArray) -> float:
     return float(np.clip(2 / (low + high), MIN_TEMPERATURE, MAX_TEMPERATURE))
 
 
-def smoothed(truth: BoolArray) -> FloatArray:
-    """Give Platt's targets: 0 and 1, drawn in by as little as the number of rows asks for.
-
-    Args:
-        truth: (n,) with both classes.
-    """
+def _smoothed(truth: BoolArray) -> FloatArray:
     positives = int(truth.sum())
     negatives = len(truth) - positives
     return np.where(truth, (positives + 1) / (positives + 2), 1 / (negatives + 2))
