@@ -59,10 +59,13 @@ def lexicon():
         ("characters", TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=3)),
     ],
 )
-def test_a_part_scores_as_scikit_learns_own_pipeline(grams, vectorizer):
+def test_a_part_scores_as_a_regression_on_features_times_log_count_ratios(grams, vectorizer):
     features = vectorizer.fit_transform(TEXTS[:60])
+    counts = [(1 + (features[TRUTH[:60, 0] == value] > 0).sum(axis=0)).A1 for value in (True, False)]
+    ratios = np.log(counts[0] / counts[0].sum()) - np.log(counts[1] / counts[1].sum())
     regression = LogisticRegression(C=10, solver="liblinear", max_iter=1000, random_state=0)
-    expected = regression.fit(features, TRUTH[:60, 0]).decision_function(vectorizer.transform(TEXTS[60:]))
+    regression.fit(features.multiply(ratios).tocsr(), TRUTH[:60, 0])
+    expected = regression.decision_function(vectorizer.transform(TEXTS[60:]).multiply(ratios).tocsr())
     part = fit_part(TEXTS[:60], TRUTH[:60], ALL[:60], grams, 0)
     np.testing.assert_allclose(part.score(TEXTS[60:])[:, 0], expected, atol=CLOSE)
 

@@ -59,7 +59,7 @@ class AdapterConfig(Section):
 
 
 class LexiconConfig(Section):
-    """Words beside the network: logistic regressions on TF-IDF, whose logits are added to its own."""
+    """Words beside the network: regressions on n-grams, whose logits are added to its own."""
 
     grams: tuple[Grams, ...] = ()
     """words (and pairs of words), characters (two to five in a row within words), or both; empty adds none. How
