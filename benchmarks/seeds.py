@@ -1,0 +1,216 @@
+"""A study of one recipe over seeds → what the seeds say together, what words give, and what an ensemble would.
+
+Reads the run folders of a finished study whose runs have words beside the network (`lexicon.grams`), so that every
+run holds the network's scores alone, too: each recipe is measured without words and with them, on the same draws of
+prompt families and seeds, on the test split and on folds of train. The ensemble of a recipe's seeds is the line
+above: the mean of their calibrated logits, with a threshold learned on folds of train.
+
+    python benchmarks/seeds.py runs/study-best --out docs/results/study-best/seeds.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adaptox import decide, evaluate
+from adaptox.config import ThresholdConfig
+from adaptox.errors import AdaptoxError, InputError
+from adaptox.evaluate import METRICS, ScoredRows, bootstrap, interval_json, rows_from_parquet
+from adaptox.evaluate.metrics import point_metrics
+from adaptox.evaluate.paired import judge
+from adaptox.evaluate.resample import interval
+from adaptox.evaluate.values import Draws
+from adaptox.study.results import mean_draws
+
+PARTS = {"test": "test", "folds": "validation"}
+ALONE = ", network alone"
+COMPARED = ("auprc", "f1")
+SEED, RESAMPLES, CONFIDENCE = 0, 2000, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """One model's scores of the test split and of the rows left out of folds, and where it draws the line."""
+
+    rows: Mapping[str, ScoredRows]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a voice comes to: part → slice → metric, and the draws behind it."""
+
+    points: Mapping[str, Mapping[str, Mapping[str, float]]]
+    draws: Mapping[str, Draws]
+
+
+def voices(folder: Path) -> tuple[Voice, Voice]:
+    """Read a run: its network alone, and with words."""
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    if "lexicon" not in metrics:
+        raise InputError(f"{folder}: expected a run with words beside its network; set lexicon.grams")
+    kept = rows_from_parquet(folder / "scores.parquet")
+    thresholds = (metrics["lexicon"]["network_alone"]["threshold"]["value"], metrics["threshold"]["value"])
+    alone, words = (
+        Voice({name: _in_order(kept[part + suffix]) for name, part in PARTS.items()}, threshold)
+        for suffix, threshold in zip((ALONE, ""), thresholds, strict=True)
+    )
+    return alone, words
+
+
+def _in_order(rows: ScoredRows) -> ScoredRows:
+    """Sort by id: folds come in another order with every seed."""
+    order = np.argsort(rows.ids)
+    return ScoredRows(
+        tuple(rows.ids[at] for at in order),
+        rows.probs[order],
+        rows.truth[order],
+        tuple(rows.groups[at] for at in order),
+        {name: member[order] for name, member in rows.slices.items()},
+    )
+
+
+def measure(voice: Voice) -> Measured:
+    """Measure a voice, on the same draws as every other."""
+    points = {
+        part: {
+            name: point_metrics(rows.probs[member], rows.truth[member], voice.threshold)
+            for name, member in rows.slices.items()
+        }
+        for part, rows in voice.rows.items()
+    }
+    draws = {part: bootstrap(rows, voice.threshold, RESAMPLES, SEED) for part, rows in voice.rows.items()}
+    return Measured(points, draws)
+
+
+def together(seeds: Sequence[Measured], rows: Mapping[str, ScoredRows]) -> dict[str, Any]:
+    """Say what seeds come to on average: mean, interval over families and seeds, deviation between seeds."""
+    return {
+        part: {
+            name: {
+                "n": int(member.sum()),
+                "positives": int(rows[part].truth[member].sum()),
+                **{metric: _mean(seeds, part, name, metric) for metric in METRICS},
+            }
+            for name, member in rows[part].slices.items()
+        }
+        for part in PARTS
+    }
+
+
+def _mean(seeds: Sequence[Measured], part: str, name: str, metric: str) -> dict[str, Any]:
+    values = [one.points[part][name][metric] for one in seeds]
+    drawn = interval(float(np.mean(values)), _drawn(seeds, part, name, metric), CONFIDENCE)
+    return {
+        **interval_json(drawn),
+        "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
+        "seeds": values,
+    }
+
+
+def gains(after: Sequence[Measured], before: Sequence[Measured], main: Mapping[str, str]) -> dict[str, Any]:
+    """Compare two measurements of the same seeds: families and seeds are drawn alike on both sides."""
+    found: dict[str, Any] = {}
+    for part, name in main.items():
+        for metric in COMPARED:
+            difference = _drawn(after, part, name, metric) - _drawn(before, part, name, metric)
+            value = np.mean([one.points[part][name][metric] for one in after]) - np.mean(
+                [one.points[part][name][metric] for one in before]
+            )
+            told = judge(metric, name, float(value), difference, CONFIDENCE)
+            found.setdefault(part, {})[metric] = {
+                **interval_json(told.difference),
+                "p_value": told.p_value,
+                "verdict": told.verdict,
+            }
+    return found
+
+
+def _drawn(seeds: Sequence[Measured], part: str, name: str, metric: str) -> Any:
+    return mean_draws([one.draws[part][name][METRICS.index(metric)] for one in seeds], SEED)
+
+
+def ensemble(members: Sequence[Voice]) -> Voice:
+    """Put several voices together: the mean of their calibrated logits, calibrated anew on folds of train."""
+    rows = {
+        part: replace(
+            members[0].rows[part],
+            probs=np.mean([decide.logit(one.rows[part].probs) for one in members], axis=0),
+        )
+        for part in PARTS
+    }
+    folds = rows["folds"]
+    known = np.ones((len(folds.probs), 1), dtype=np.bool_)
+    decider = decide.fit(folds.probs[:, None], folds.truth[:, None], known, ["target"], ThresholdConfig())
+    (threshold,) = decider.thresholds
+    if threshold.value is None:
+        raise InputError("the ensemble has no threshold")
+    calibrated = {part: replace(one, probs=decider.probs(one.probs[:, None])[:, 0]) for part, one in rows.items()}
+    return Voice(calibrated, threshold.value)
+
+
+def run(study: Path) -> dict[str, Any]:
+    """Measure every recipe of a study.
+
+    Raises:
+        InputError: no finished study there, or one without words.
+    """
+    if not (study / "study.json").is_file():
+        raise InputError(f"{study} holds no finished study: run adaptox study first")
+    found: dict[str, list[tuple[Voice, Voice]]] = defaultdict(list)
+    for folder in sorted((study / "runs").iterdir()):
+        if (folder / "metrics.json").is_file():
+            found[folder.name.rpartition("-s")[0]].append(voices(folder))
+    told = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    recipes = []
+    for name, seeds in found.items():
+        alone, words = ([measure(pair[side]) for pair in seeds] for side in (0, 1))
+        rows = seeds[0][0].rows
+        main = {part: next(iter(rows[part].slices)) for part in PARTS}
+        recipes.append(
+            {
+                "name": name,
+                "seeds": len(seeds),
+                "network_alone": together(alone, rows),
+                "with_words": together(words, rows),
+                "words": gains(words, alone, main),
+                "ensemble": together([measure(ensemble([pair[1] for pair in seeds]))], rows),
+            }
+        )
+    return {
+        "study": told["title"],
+        "panels": told["panels"],
+        "recipes": recipes,
+        "resamples": RESAMPLES,
+        "confidence": CONFIDENCE,
+        "hardware": told["hardware"],
+        "commit": {"runs": told["commit"], "this": evaluate.commit()},
+    }
+
+
+def main() -> None:
+    """Run the script."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("study", type=Path, help="folder of a finished study")
+    parser.add_argument("--out", type=Path, required=True, help="result file")
+    given = parser.parse_args()
+    try:
+        result = run(given.study)
+    except AdaptoxError as error:
+        sys.exit(f"error: {error}")
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(f"wrote {given.out}")
+
+
+if __name__ == "__main__":
+    main()
