@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptox.config import load, override, parse, resolved_json
+from adaptox.config import RECIPE, load, override, parse, resolved_json
 from adaptox.sources import catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -60,3 +60,12 @@ def test_every_source_is_in_the_catalogue(path):
 @every_file
 def test_near_copies_stay_together(path):
     assert load(path).prepare.group == "family"
+
+
+@pytest.mark.parametrize("name", ["best.toml", "study-best.toml"])
+def test_the_best_recipe_is_what_data_named_alone_is_trained_by(name):
+    written = tomllib.loads((ROOT / "configs" / name).read_text(encoding="utf-8"))
+    chosen = parse({**written.get("common", written), "name": "same"})
+    plain = parse({"name": "same", "sources": written.get("common", written)["sources"], **RECIPE})
+    for table in ("encode", "adapter", "loss", "lexicon", "train", "threshold"):
+        assert getattr(plain, table) == getattr(chosen, table), table

@@ -13,7 +13,7 @@ from adaptox.errors import ConfigError
 
 
 def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> Config:
-    """Read a TOML file, or make settings for data named on the command line; then apply the changes.
+    """Read a TOML file, or take the best recipe for data named on the command line; then apply the changes.
 
     Args:
         given: a .toml file, or what a source's `path` may be.
@@ -26,7 +26,8 @@ def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> 
     if is_settings(given):
         chosen = config.load(Path(given))
     else:
-        chosen = config.parse({"name": Path(given).stem or "run", "sources": [{"path": given}]})
+        named_alone = {"name": Path(given).stem or "run", "sources": [{"path": given}]}
+        chosen = config.parse({**named_alone, **config.RECIPE})
     named = {key: value for key, value in options.items() if value is not None}
     return config.override(chosen, {**dict(_change(change) for change in changes), **named})
 

@@ -14,6 +14,7 @@ from adaptox.config.data_sections import (
     TextConfig,
 )
 from adaptox.config.reading import load, override, parse, read_toml, resolved_json
+from adaptox.config.recipe import RECIPE
 from adaptox.config.sections import (
     LEARNING_RATES,
     AdapterConfig,
@@ -35,6 +36,7 @@ from adaptox.config.teach_section import TeachConfig, TeacherKind
 
 __all__ = [
     "LEARNING_RATES",
+    "RECIPE",
     "AdapterConfig",
     "AdapterKind",
     "BaseConfig",

@@ -1,0 +1,19 @@
+"""What `adaptox train DATA` trains by: the settings that won on ToxicChat, where they are not the defaults.
+
+A setting's default is its plain, quick value, so that a study varies one thing at a time; a user who names data
+alone wants the best that is known. configs/best.toml holds the same, and docs/LOG.md what each of them gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
+    {
+        "encode": {"max_tokens": 512},
+        "train": {"evaluations_per_epoch": 4, "average": 4},
+        "threshold": {"folds": 3},
+        "lexicon": {"grams": ["words", "characters"]},
+    }
+)
