@@ -16,7 +16,7 @@ from adaptox.lexicon import Lexicon, Part, fit_part
 from adaptox.prepare import Prepared
 from adaptox.records import Example, FloatArray, Scores
 from adaptox.scorers import add_logits
-from adaptox.teach import Held, lay_out_folds
+from adaptox.teach import Fold, Held, lay_out_folds
 
 # What a calibrated logit of words may count for beside one of the network. Log loss, which stacking minimises as a
 # rule, heeds the many rows that are easy either way and would let words count for more than ranking bears.
@@ -59,16 +59,14 @@ def add_words(config: Config, parts: Prepared, held: Held) -> Worded:
         DataError: too few texts.
     """
     labels, grams = config.labels, config.lexicon.grams
-    learned: Sequence[Example] = (*parts.train, *parts.validation)
-    if config.threshold.folds:
-        folds = lay_out_folds(learned, config, config.threshold.folds, "threshold.folds")
-        unseen = [
-            np.concatenate([_fit(fold.rest, config, kind).score(_texts(fold.held, config)) for fold in folds])
-            for kind in grams
-        ]
-    else:
-        learned = parts.train
-        unseen = [_fit(learned, config, kind).score(_texts(held.examples, config)) for kind in grams]
+    number = config.threshold.folds
+    learned = (*parts.train, *parts.validation) if number else parts.train
+    alone = (Fold(held.examples, learned),)
+    folds = lay_out_folds(learned, config, number, "threshold.folds") if number else alone
+    unseen = [
+        np.concatenate([_fit(fold.rest, config, kind).score(_texts(fold.held, config)) for fold in folds])
+        for kind in grams
+    ]
     shares = np.array([_weigh(held, label, [one[:, at] for one in unseen]) for at, label in enumerate(labels)])
     fitted = [_fit(learned, config, kind).scaled(shares[:, at]) for at, kind in enumerate(grams)]
     added = np.sum([one * shares[:, at] for at, one in enumerate(unseen)], axis=0)
