@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import seeds_block
 from pydantic.fields import FieldInfo
 from study_blocks import NOTHING_YET, collapse, eight_runs, interval_of
 from typer.main import get_command
@@ -58,6 +59,7 @@ def pages(root: Path) -> dict[str, str]:
         "headline": headline(results),
         "figure": figure(root),
         "table": table(results),
+        "best": seeds_block.best(results),
         "speed": speed(results / "train-speed.json"),
         "study": eight_runs(results),
         "collapse": collapse(results),
@@ -74,11 +76,16 @@ def headline(results: Path) -> str:
         return NOTHING_YET
     run = json.loads(path.read_text(encoding="utf-8"))
     code, main = next(iter(run["slices"].items()))
+    seeds = seeds_block.read(results)
     sentence = (
-        f"On {run['evaluated_on']} of ToxicChat "
-        f"({code}: {count(main['n'])} rows, {count(main['positives'])} toxic), "
-        f"an encoder of {parameters(run['model']['parameters'])} parameters reaches "
-        f"**AUPRC {with_interval(interval_of(main['auprc']))}** and F1 {with_interval(interval_of(main['f1']))}"
+        seeds_block.headline(seeds, parameters(run["model"]["parameters"]))
+        if seeds
+        else (
+            f"On {run['evaluated_on']} of ToxicChat "
+            f"({code}: {count(main['n'])} rows, {count(main['positives'])} toxic), "
+            f"an encoder of {parameters(run['model']['parameters'])} parameters reaches "
+            f"**AUPRC {with_interval(interval_of(main['auprc']))}** and F1 {with_interval(interval_of(main['f1']))}"
+        )
     )
     before = results / START_LINE / "metrics.json"
     if before.is_file():

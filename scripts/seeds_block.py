@@ -1,0 +1,98 @@
+"""What README.md says of the best recipe: its one number, and a table of what seeds and words give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from study_blocks import NOTHING_YET, interval_of
+
+from adaptox.report.phrases import count, signed, signed_bracket, spread, with_interval
+
+FILE = Path("study-best") / "seeds.json"
+_RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
+_VOICES: Mapping[str, str] = {
+    "network_alone": "the network alone",
+    "with_words": "with words",
+    "ensemble": "with words, the seeds together",
+}
+# Part and slice, metric, and what its column is called.
+_COLUMNS = (
+    ("test", "F", "auprc", "F: AUPRC"),
+    ("test", "F", "f1", "F: F1"),
+    ("test", "T", "auprc", "T: AUPRC"),
+    ("test", "T", "f1", "T: F1"),
+    ("test", "H", "f1", "H: F1"),
+    ("test", "F", "recall_at_fpr_01", "F: recall at 1 % false alarms"),
+    ("test", "jailbreak", "recall", "jailbreaks: recall"),
+    ("test", "F", "ece", "F: calibration error"),
+    ("folds", "all", "auprc", "folds of train: AUPRC"),
+)
+
+
+def read(results: Path) -> Mapping[str, Any] | None:
+    """Read the result of benchmarks/seeds.py, if it is there."""
+    path = results / FILE
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def headline(found: Mapping[str, Any], weights: str) -> str:
+    """Say the README's one number: the mean over seeds of the recipe that trains all parameters.
+
+    Args:
+        found: from `read`.
+        weights: how many the network has, in words.
+    """
+    recipe = found["recipes"][0]
+    main = recipe["with_words"]["test"]["F"]
+    return (
+        f"On the official test split of ToxicChat (F: {count(main['n'])} rows, {count(main['positives'])} toxic), "
+        f"an encoder of {weights} parameters, with words beside it, reaches **AUPRC "
+        f"{with_interval(interval_of(main['auprc']))}** and F1 {with_interval(interval_of(main['f1']))}, the means "
+        f"of {recipe['seeds']} seeds"
+    )
+
+
+def best(results: Path) -> str:
+    """Set the best recipe's seeds side by side, without words and with them."""
+    found = read(results)
+    if found is None:
+        return NOTHING_YET
+    heads = [head for *_, head in _COLUMNS]
+    lines = [f"| recipe | seeds | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
+    lines += list(_lines(found))
+    return "\n".join([_gain(found), "", *lines])
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    for recipe in found["recipes"]:
+        for voice, what in _VOICES.items():
+            if voice == "ensemble" and recipe["seeds"] < 2:
+                continue
+            cells = [_cell(recipe[voice], part, name, metric) for part, name, metric, _ in _COLUMNS]
+            seeds = "1" if voice == "ensemble" else str(recipe["seeds"])
+            start = f"{_RECIPES.get(recipe['name'], recipe['name'])}, {what}"
+            yield f"| {start} | {seeds} | {' | '.join(cells)} |"
+
+
+def _cell(voice: Mapping[str, Any], part: str, name: str, metric: str) -> str:
+    if name not in voice[part]:
+        return ""
+    measured = voice[part][name][metric]
+    deviation = spread(measured["spread"]) if measured["spread"] is not None else ""
+    return f"{with_interval(interval_of(measured))} {deviation}".strip()
+
+
+def _gain(found: Mapping[str, Any]) -> str:
+    recipe = found["recipes"][0]
+    told = []
+    for part, where in (("folds", "on folds of train"), ("test", "on F")):
+        gain = recipe["words"][part]["auprc"]
+        told.append(f"{signed(gain['value'])} {signed_bracket(interval_of(gain))} {where}")
+    return (
+        f"Words raise AUPRC by {' and '.join(told)} ({_RECIPES[recipe['name']]}, {recipe['seeds']} seeds). "
+        f"Brackets are {100 * found['confidence']:.0f} % intervals over prompt families and seeds, ± is the "
+        f"deviation between seeds; {count(found['resamples'])} resamples, {found['hardware']}."
+    )
