@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +53,13 @@ class Measured:
 
 
 def voices(folder: Path) -> tuple[Voice, Voice]:
-    """Read a run: its network alone, and with words."""
+    """Read a run: its network alone, and with words.
+
+    Raises:
+        InputError: no such run, or one without words.
+    """
+    if not (folder / "metrics.json").is_file():
+        raise InputError(f"{folder} holds no finished run: run the study again")
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     if "lexicon" not in metrics:
         raise InputError(f"{folder}: expected a run with words beside its network; set lexicon.grams")
@@ -68,7 +73,7 @@ def voices(folder: Path) -> tuple[Voice, Voice]:
 
 
 def _in_order(rows: ScoredRows) -> ScoredRows:
-    """Sort by id: folds come in another order with every seed."""
+    """Sort by id: the order of the rows may differ from run to run."""
     order = np.argsort(rows.ids)
     return ScoredRows(
         tuple(rows.ids[at] for at in order),
@@ -112,9 +117,14 @@ def _mean(seeds: Sequence[Measured], part: str, name: str, metric: str) -> dict[
     drawn = interval(float(np.mean(values)), _drawn(seeds, part, name, metric), CONFIDENCE)
     return {
         **interval_json(drawn),
-        "spread": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "seeds": values,
+        "spread": _known(float(np.std(values, ddof=1))) if len(values) > 1 else None,
+        "seeds": [_known(value) for value in values],
     }
+
+
+def _known(value: float) -> float | None:
+    """Give a number as JSON has it: null where it is not defined."""
+    return float(value) if np.isfinite(value) else None
 
 
 def gains(after: Sequence[Measured], before: Sequence[Measured], main: Mapping[str, str]) -> dict[str, Any]:
@@ -129,8 +139,8 @@ def gains(after: Sequence[Measured], before: Sequence[Measured], main: Mapping[s
             told = judge(metric, name, float(value), difference, CONFIDENCE)
             found.setdefault(part, {})[metric] = {
                 **interval_json(told.difference),
-                "p_value": told.p_value,
-                "verdict": told.verdict,
+                # On folds the shares of words were chosen on these very rows: nothing is tested there.
+                **({"p_value": told.p_value, "verdict": told.verdict} if part == "test" else {}),
             }
     return found
 
@@ -140,7 +150,11 @@ def _drawn(seeds: Sequence[Measured], part: str, name: str, metric: str) -> Any:
 
 
 def ensemble(members: Sequence[Voice]) -> Voice:
-    """Put several voices together: the mean of their calibrated logits, calibrated anew on folds of train."""
+    """Put several voices together: the mean of their calibrated logits, calibrated anew on folds of train.
+
+    Raises:
+        InputError: the threshold cannot be learned.
+    """
     rows = {
         part: replace(
             members[0].rows[part],
@@ -166,20 +180,18 @@ def run(study: Path) -> dict[str, Any]:
     """
     if not (study / "study.json").is_file():
         raise InputError(f"{study} holds no finished study: run adaptox study first")
-    found: dict[str, list[tuple[Voice, Voice]]] = defaultdict(list)
-    for folder in sorted((study / "runs").iterdir()):
-        if (folder / "metrics.json").is_file():
-            found[folder.name.rpartition("-s")[0]].append(voices(folder))
     told = json.loads((study / "study.json").read_text(encoding="utf-8"))
     recipes = []
-    for name, seeds in found.items():
+    for one in told["runs"]:
+        numbers = [seed["seed"] for seed in one["seeds"]]
+        seeds = [voices(study / "runs" / f"{one['name']}-s{number}") for number in numbers]
         alone, words = ([measure(pair[side]) for pair in seeds] for side in (0, 1))
         rows = seeds[0][0].rows
         main = {part: next(iter(rows[part].slices)) for part in PARTS}
         recipes.append(
             {
-                "name": name,
-                "seeds": len(seeds),
+                "name": one["name"],
+                "seeds": numbers,
                 "network_alone": together(alone, rows),
                 "with_words": together(words, rows),
                 "words": gains(words, alone, main),
@@ -208,7 +220,7 @@ def main() -> None:
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    given.out.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     print(f"wrote {given.out}")
 
 

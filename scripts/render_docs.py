@@ -4,8 +4,9 @@
     python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
 
 README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, STUDY/study.json as
-a study did, and train-speed.json as benchmarks/train_speed.py did. docs/cli.md and docs/settings.md are written
-whole. Equal input gives equal bytes; a result that is not there yet leaves a block that says so.
+a study did, STUDY/seeds.json and train-speed.json as the scripts in benchmarks did. docs/cli.md and
+docs/settings.md are written whole. Equal input gives equal bytes; a result that is not there yet leaves a block
+that says so.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from adaptox.report.phrases import count, parameters, with_interval
 from adaptox.study.grid import Rule, StudyConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-# The run whose result is the README's one number, and the base's on the same rows before adaptation.
+# The run whose result is the README's one number until the best recipe has seeds, and the base's on the same rows
+# before adaptation.
 HEADLINE, START_LINE = "toxic-chat-all-from-comments", "comments-on-toxic-chat"
 FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")
 GENERATED = "<!-- Written by scripts/render_docs.py (make docs); do not edit. -->\n\n"
@@ -93,7 +95,8 @@ def headline(results: Path) -> str:
         sentence += (
             f"; one of its kind that knows comments only has AUPRC {with_interval(interval_of(start))} there"
         )
-    return f"{sentence}. Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
+    brackets = f"Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
+    return f"{sentence}. {seeds_block.brackets(seeds) if seeds else brackets}"
 
 
 def table(results: Path) -> str:

@@ -51,7 +51,7 @@ def headline(found: Mapping[str, Any], weights: str) -> str:
         f"On the official test split of ToxicChat (F: {count(main['n'])} rows, {count(main['positives'])} toxic), "
         f"an encoder of {weights} parameters, with words beside it, reaches **AUPRC "
         f"{with_interval(interval_of(main['auprc']))}** and F1 {with_interval(interval_of(main['f1']))}, the means "
-        f"of {recipe['seeds']} seeds"
+        f"of {len(recipe['seeds'])} seeds"
     )
 
 
@@ -69,10 +69,10 @@ def best(results: Path) -> str:
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for recipe in found["recipes"]:
         for voice, what in _VOICES.items():
-            if voice == "ensemble" and recipe["seeds"] < 2:
+            if voice == "ensemble" and len(recipe["seeds"]) < 2:
                 continue
             cells = [_cell(recipe[voice], part, name, metric) for part, name, metric, _ in _COLUMNS]
-            seeds = "1" if voice == "ensemble" else str(recipe["seeds"])
+            seeds = "1" if voice == "ensemble" else str(len(recipe["seeds"]))
             start = f"{_RECIPES.get(recipe['name'], recipe['name'])}, {what}"
             yield f"| {start} | {seeds} | {' | '.join(cells)} |"
 
@@ -87,12 +87,21 @@ def _cell(voice: Mapping[str, Any], part: str, name: str, metric: str) -> str:
 
 def _gain(found: Mapping[str, Any]) -> str:
     recipe = found["recipes"][0]
-    told = []
-    for part, where in (("folds", "on folds of train"), ("test", "on F")):
-        gain = recipe["words"][part]["auprc"]
-        told.append(f"{signed(gain['value'])} {signed_bracket(interval_of(gain))} {where}")
+    test, folds = (recipe["words"][part]["auprc"] for part in ("test", "folds"))
+    verbs = {"better": "rank better than", "worse": "rank worse than"}
+    verb = verbs.get(test["verdict"], "cannot be told from")
+    name = _RECIPES.get(recipe["name"], recipe["name"])
     return (
-        f"Words raise AUPRC by {' and '.join(told)} ({_RECIPES[recipe['name']]}, {recipe['seeds']} seeds). "
-        f"Brackets are {100 * found['confidence']:.0f} % intervals over prompt families and seeds, ± is the "
-        f"deviation between seeds; {count(found['resamples'])} resamples, {found['hardware']}."
+        f"Networks with words ({name}, {len(recipe['seeds'])} seeds) {verb} the same alone on F: AUPRC "
+        f"{signed(test['value'])} {signed_bracket(interval_of(test))}; on the folds of train that weighed the "
+        f"words, {signed(folds['value'])} {signed_bracket(interval_of(folds))}. {brackets(found)} ± is the "
+        f"deviation between seeds; {found['hardware']}."
+    )
+
+
+def brackets(found: Mapping[str, Any]) -> str:
+    """Say what the brackets are."""
+    return (
+        f"Brackets are {100 * found['confidence']:.0f} % intervals over prompt families and seeds "
+        f"({count(found['resamples'])} resamples)."
     )

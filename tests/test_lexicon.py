@@ -103,9 +103,18 @@ def test_something_else_is_no_lexicon(written):
         Lexicon.from_json(written)
 
 
-def test_numbers_that_do_not_fit_are_no_lexicon():
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data["parts"][0]["idf"].pop(),
+        lambda data: data["labels"].append("hate"),
+        lambda data: data["parts"][0]["intercepts"].append(0.0),
+        lambda data: data["parts"][0].update(grams="letters"),
+    ],
+)
+def test_what_does_not_fit_together_is_no_lexicon(spoil):
     data = json.loads(lexicon().to_json())
-    data["parts"][0]["idf"].pop()
+    spoil(data)
     with pytest.raises(BundleError, match="expected a lexicon of adaptox"):
         Lexicon.from_json(json.dumps(data))
 
@@ -151,11 +160,11 @@ def test_a_bundle_gives_the_scores_that_were_evaluated(done, csv):
 
 def test_rows_of_the_test_part_teach_no_word(done):
     held = rows_from_parquet(done.folder / "scores.parquet")["test"]
-    words = json.loads((done.folder / "bundle" / "lexicon.json").read_text())["parts"][0]["vocabulary"]
-    texts = dict(enumerate((text for text, _ in tiny.texts()), start=1))
+    parts = json.loads((done.folder / "bundle" / "lexicon.json").read_text())["parts"]
     tested = {int(id_.rpartition("/")[2]) for id_ in held.ids}
-    learned = [text for number, text in texts.items() if number not in tested]
-    pairs = {pair for pair in words if " " in pair}
+    texts = enumerate((text for text, _ in tiny.texts()), start=1)
+    learned = [f" {text} ".replace(" ", "  ") for number, text in texts if number not in tested]
+    pairs = {gram.replace(" ", "  ") for part in parts for gram in part["vocabulary"]}
     assert pairs
     assert all(sum(pair in text for text in learned) >= 2 for pair in pairs)
 
@@ -174,6 +183,22 @@ def test_the_run_says_what_words_gave(done):
     assert "Words are heard beside the network" in (done.folder / "report.html").read_text()
 
 
+def test_words_that_help_nobody_are_not_in_the_bundle(tiny_bert, csv, tmp_path, monkeypatch):
+    monkeypatch.setattr(weighing, "_weigh", lambda held, label, words: np.zeros(len(words)))
+    run = adapt(config_of(tiny_bert, csv), tmp_path / "run")
+    assert not (run.folder / "bundle" / "lexicon.json").exists()
+    assert any("Words were tried beside the network" in note for note in run.notes)
+
+
+def test_texts_without_common_words_are_refused_before_anything_is_trained(tiny_bert, tmp_path, monkeypatch):
+    rows = [(f"{number:x}a{number}b {number}c{number}", number % 3 == 0) for number in range(90)]
+    data = tiny.write_csv(tmp_path / "rows.csv", [(text, int(rude)) for text, rude in rows])
+    monkeypatch.setattr("adaptox.adapt.train_and_hold", None)
+    with pytest.raises(DataError, match=r"lexicon: no words occur often enough"):
+        adapt(config_of(tiny_bert, data, grams=["words"]), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_without_grams_nothing_is_added(tiny_bert, csv, tmp_path):
     run = adapt(config_of(tiny_bert, csv, grams=[]), tmp_path / "run")
     assert not (run.folder / "bundle" / "lexicon.json").exists()
@@ -182,7 +207,7 @@ def test_without_grams_nothing_is_added(tiny_bert, csv, tmp_path):
 
 def test_a_changed_lexicon_is_noticed(done, tmp_path):
     copy = shutil.copytree(done.folder / "bundle", tmp_path / "bundle")
-    (copy / "lexicon.json").write_text((copy / "lexicon.json").read_text().replace("stupid", "clever"))
+    (copy / "lexicon.json").write_text((copy / "lexicon.json").read_text() + " ")
     with pytest.raises(BundleError, match=r"lexicon\.json was changed"):
         Moderator.open(copy)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 
 import tiny
 from adaptox import study as studies
-from adaptox.errors import InterruptedRunError, MissingExtraError
+from adaptox.errors import ConfigError, InterruptedRunError, MissingExtraError
 from adaptox.study import StudyConfig
 
 ray = pytest.importorskip("ray")
@@ -57,8 +56,9 @@ def test_runs_on_ray_end_as_in_one_process_and_a_failed_one_is_shown(tiny_bert, 
         assert one.state == other.state
         for a, b in zip(one.evaluations, other.evaluations, strict=True):
             np.testing.assert_allclose(a.rows.probs, b.rows.probs, atol=1e-6)
-    states = {run.label: run.state for run in boards[-1].runs if run.label != "study"}
-    assert sorted(states.values()) == ["done", "done", "failed"] or not states
+    last = [board for board in boards if len(board.runs) == len(there.runs)][-1]
+    assert sorted(run.state for run in last.runs) == ["done", "done", "failed"]
+    assert last.left_s == 0
     assert not ray.is_initialized()
 
 
@@ -76,8 +76,10 @@ def test_a_study_on_ray_that_is_stopped_goes_on(tiny_bert, csv, tmp_path):
     assert [run.state for run in story.runs].count("failed") == 1
 
 
-def test_without_ray_the_extra_is_named(tiny_bert, csv, tmp_path, monkeypatch):
+def test_what_ray_cannot_do_is_said_before_anything_is_made(tiny_bert, csv, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="Ray chooses each run's GPU, got --device cuda:1"):
+        studies.study(study_of(tiny_bert, csv), tmp_path / "out", engine="ray", device="cuda:1")
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"adaptox\[ray\]"):
         studies.study(study_of(tiny_bert, csv), tmp_path / "out", engine="ray")
-    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert not (tmp_path / "out").exists()

@@ -6,10 +6,11 @@ wide and deep learning (arXiv 1606.07792), but fitted one after the other. It is
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -28,7 +29,7 @@ _STEPS = 1000
 _DIGITS = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Part:
     """One kind of n-grams.
 
@@ -47,11 +48,19 @@ class Part:
     intercepts: FloatArray
 
     def score(self, texts: Sequence[str]) -> FloatArray:
-        """Give the logits (texts, labels)."""
-        vectorizer = _vectorizer(self.grams, self.vocabulary)
-        vectorizer.idf_ = self.idf
-        logits: FloatArray = vectorizer.transform(texts) @ self.weights.T + self.intercepts
+        """Give the logits (texts, labels).
+
+        Raises:
+            MissingExtraError: scikit-learn is not installed.
+        """
+        logits: FloatArray = self._reader.transform(texts) @ self.weights.T + self.intercepts
         return logits
+
+    @functools.cached_property
+    def _reader(self) -> TfidfVectorizer:
+        reader = _vectorizer(self.grams, self.vocabulary)
+        reader.idf_ = self.idf
+        return reader
 
     def scaled(self, shares: FloatArray) -> Part:
         """Multiply the logits of each label by its share (labels,)."""
@@ -81,6 +90,9 @@ class Lexicon:
 
         Args:
             texts: rendered, of any length: nothing is cut.
+
+        Raises:
+            MissingExtraError: scikit-learn is not installed.
         """
         logits = np.zeros((len(texts), len(self.labels)))
         for part in self.parts if len(texts) else ():
@@ -110,7 +122,8 @@ class Lexicon:
         """
         try:
             data: Mapping[str, Any] = json.loads(written)
-            return cls(tuple(data["labels"]), tuple(_part(part) for part in data["parts"]))
+            labels = tuple(data["labels"])
+            return cls(labels, tuple(_part(part, len(labels)) for part in data["parts"]))
         except (ValueError, KeyError, TypeError) as error:
             raise BundleError(
                 f"expected a lexicon of adaptox, got something else ({error!r}): train again"
@@ -186,7 +199,7 @@ def _vectorizer(grams: Grams, vocabulary: Sequence[str] | None = None) -> TfidfV
             )
 
 
-def _part(data: Mapping[str, Any]) -> Part:
+def _part(data: Mapping[str, Any], labels: int) -> Part:
     part = Part(
         data["grams"],
         tuple(data["vocabulary"]),
@@ -194,6 +207,9 @@ def _part(data: Mapping[str, Any]) -> Part:
         np.array(data["weights"], dtype=np.float64),
         np.array(data["intercepts"], dtype=np.float64),
     )
-    if not part.idf.shape == (len(part.vocabulary),) == part.weights.shape[1:]:
-        raise ValueError(f"{len(part.vocabulary)} n-grams, weights of shape {part.weights.shape}")
+    if part.grams not in get_args(Grams):
+        raise ValueError(f"grams {part.grams!r}")
+    shapes = (part.idf.shape, part.weights.shape, part.intercepts.shape)
+    if shapes != ((len(part.vocabulary),), (labels, len(part.vocabulary)), (labels,)):
+        raise ValueError(f"{len(part.vocabulary)} n-grams, {labels} labels, numbers of shapes {shapes}")
     return part

@@ -16,7 +16,7 @@ from adaptox.adapt.held import train_and_hold
 from adaptox.adapt.judge import conversations, judge_base, judge_model
 from adaptox.adapt.lesson import Lesson, Plan, make_lesson, plan_lesson
 from adaptox.adapt.story import Outcome, tell
-from adaptox.adapt.words import add_words
+from adaptox.adapt.words import learn_words, weigh_words
 from adaptox.config import Config
 from adaptox.encode import Encoder
 from adaptox.evaluate import Evaluation
@@ -95,6 +95,7 @@ def adapt(
     encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
     before = main and config.evaluate.base
     baseline = judge_base(base, encoder, data.judged, config, data.official, progress) if before else None
+    learned = learn_words(config, parts) if main and config.lexicon.grams else None
     attached = model.attach(base.network, config.adapter, config.seed)
     share = model.share(attached)
     folder = folders.create(out, config, parts, overwrite) if main else RunFolder(out)
@@ -107,12 +108,12 @@ def adapt(
     test = scorer.score(conversations(parts.test), progress) if parts.test else None
     network = judged = judge_model(held, test, data, config, fitted.taught)
     collapse = guard.check(network.validation, fitted, config)
-    words = add_words(config, parts, held) if config.lexicon.grams else None
+    words = weigh_words(config, learned, held) if learned else None
     if words:
         summed = words.add(test, parts.test, config) if test else None
         judged = judge_model(words.held, summed, data, config, fitted.taught)
     outcome = Outcome(share, fitted, baseline, judged, network, words, collapse)
     story = tell(config, data, base, outcome, command)
-    made = Made(base, encoder, trained.network, words.lexicon if words else None, judged.decider)
+    made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
     finish(folder, story, config, made, network)
     return Adaptation(out, judged.evaluation, baseline, story.training, story.notes)

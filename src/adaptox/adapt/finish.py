@@ -75,7 +75,7 @@ def finish(folder: RunFolder, story: report.RunStory, config: Config, made: Made
     story = _with_weights(story, bundles.sha256(folder.bundle / bundles.WEIGHTS))
     report.write(story, folder.path)
     rows = {"test": story.evaluation.rows, "validation": story.validation.rows}
-    if made.lexicon:
+    if story.words:
         rows |= {
             "test, network alone": network.evaluation.rows,
             "validation, network alone": network.validation.rows,

@@ -32,7 +32,7 @@ def check(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | 
     """Look for a collapse.
 
     Args:
-        validation: of the trained model, at the threshold it will be used with.
+        validation: of the trained network, at the threshold that its own scores came to.
         fitted: how training went.
         config: says whether a collapse is allowed, and names the learning rates in the advice.
 

@@ -1,4 +1,4 @@
-"""How much words count beside a network: fitted on rows that neither of them saw."""
+"""What words say, and how much that counts beside a network: weighed on rows that neither of them saw."""
 
 from __future__ import annotations
 
@@ -26,11 +26,24 @@ _DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """What words say, before anybody knows what that counts for.
+
+    Attributes:
+        parts: a kind of n-grams each, fitted on all that the final network learns from.
+        unseen: id of a row that was left out → (kinds, labels) logits of regressions that did not see it.
+    """
+
+    parts: tuple[Part, ...]
+    unseen: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
 class Worded:
     """A lexicon and the rows it was weighed on.
 
     Attributes:
-        lexicon: its logits are added to the network's.
+        lexicon: its logits are added to the network's; a kind of n-grams that counts for nothing is not in it.
         held: the rows that neither saw, with the sum.
         shares: label → kind of n-grams → what a logit of it counts for beside one of the network.
     """
@@ -39,42 +52,63 @@ class Worded:
     held: Held
     shares: Mapping[str, Mapping[str, float]]
 
+    @property
+    def heard(self) -> Lexicon | None:
+        """The lexicon; None where nothing in it counts."""
+        return self.lexicon if self.lexicon.parts else None
+
     def add(self, scores: Scores, rows: Sequence[Example], config: Config) -> Scores:
-        """Add the lexicon's logits to the network's scores of rows."""
+        """Add the lexicon's logits to the network's scores of rows.
+
+        Raises:
+            MissingExtraError: scikit-learn is not installed.
+        """
         return add_logits(scores, self.lexicon.labels, self.lexicon.score(_texts(rows, config)))
 
 
-def add_words(config: Config, parts: Prepared, held: Held) -> Worded:
-    """Fit a lexicon, and weigh it beside the network.
+def learn_words(config: Config, parts: Prepared) -> Learned:
+    """Fit regressions on n-grams.
 
-    Rows are left out for the lexicon as they were for the network: fold by fold, or the validation part. The
-    lexicon that is kept learns from what the final network learned from.
+    Rows are left out as they are for the network: fold by fold, or the validation part. What is kept learns from
+    all that the final network learns from.
 
     Args:
         config: the kinds of n-grams, and the folds.
         parts: the prepared data.
-        held: the rows that the network did not see, with its scores.
 
     Raises:
-        DataError: too few texts.
+        DataError: no n-gram occurs often enough, or fewer families of a class than folds.
     """
-    labels, grams = config.labels, config.lexicon.grams
-    number = config.threshold.folds
+    grams, number = config.lexicon.grams, config.threshold.folds
     learned = (*parts.train, *parts.validation) if number else parts.train
-    alone = (Fold(held.examples, learned),)
+    alone = (Fold(tuple(parts.validation), tuple(parts.train)),)
     folds = lay_out_folds(learned, config, number, "threshold.folds") if number else alone
-    unseen = [
-        np.concatenate([_fit(fold.rest, config, kind).score(_texts(fold.held, config)) for fold in folds])
-        for kind in grams
-    ]
-    shares = np.array([_weigh(held, label, [one[:, at] for one in unseen]) for at, label in enumerate(labels)])
-    fitted = [_fit(learned, config, kind).scaled(shares[:, at]) for at, kind in enumerate(grams)]
-    added = np.sum([one * shares[:, at] for at, one in enumerate(unseen)], axis=0)
+    unseen: dict[str, FloatArray] = {}
+    for fold in folds:
+        texts = _texts(fold.held, config)
+        scored = np.stack([_fit(fold.rest, config, kind).score(texts) for kind in grams], axis=1)
+        unseen |= {row.id: logits for row, logits in zip(fold.held, scored, strict=True)}
+    return Learned(tuple(_fit(learned, config, kind) for kind in grams), unseen)
+
+
+def weigh_words(config: Config, words: Learned, held: Held) -> Worded:
+    """Weigh words beside the network.
+
+    Args:
+        config: the labels.
+        words: from `learn_words`.
+        held: the rows that the network did not see, with its scores.
+    """
+    labels = config.labels
+    unseen = np.stack([words.unseen[row.id] for row in held.examples])
+    shares = np.array([_weigh(held, label, list(unseen[:, :, at].T)) for at, label in enumerate(labels)])
+    heard = [part.scaled(shares[:, at]) for at, part in enumerate(words.parts) if shares[:, at].any()]
+    kinds = [part.grams for part in words.parts]
     return Worded(
-        Lexicon(labels, tuple(fitted)),
-        replace(held, scores=add_logits(held.scores, labels, added)),
+        Lexicon(labels, tuple(heard)),
+        replace(held, scores=add_logits(held.scores, labels, np.einsum("rkl,lk->rl", unseen, shares))),
         {
-            label: dict(zip(grams, own.round(3).tolist(), strict=True))
+            label: dict(zip(kinds, own.round(3).tolist(), strict=True))
             for label, own in zip(labels, shares, strict=True)
         },
     )

@@ -29,11 +29,15 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change any setting, e.g. --set train.epochs=3. Repeatable."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Jobs = Annotated[int, typer.Option(min=1, help="How many runs at a time; each gets its share of the cores.")]
+Jobs = Annotated[
+    int, typer.Option(min=1, help="How many runs at a time, on each machine; each gets its share of the cores.")
+]
 Device = Annotated[str, typer.Option(help="cpu, or a GPU such as cuda:1; what is there if left out.")]
 Engine = Annotated[
     Literal["processes", "ray"],
-    typer.Option(help="Processes of this machine, or Ray: the machines of RAY_ADDRESS, or all GPUs of this one."),
+    typer.Option(
+        help="Processes of this machine, or Ray: the machines of RAY_ADDRESS, or a GPU of this one a job."
+    ),
 ]
 Only = Annotated[
     list[str] | None,

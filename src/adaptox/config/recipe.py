@@ -12,7 +12,8 @@ from types import MappingProxyType
 RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "encode": {"max_tokens": 512},
-        "train": {"evaluations_per_epoch": 4, "average": 4},
+        # Patience counts evaluations, and ends no training with folds.
+        "train": {"evaluations_per_epoch": 4, "average": 4, "patience": 8},
         "threshold": {"folds": 3},
         "lexicon": {"grams": ["words", "characters"]},
     }

@@ -47,5 +47,5 @@ class TeachConfig(Section):
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
     """crossfit: seeds of every network."""
     members: Annotated[tuple[str, ...], Field(min_length=1)] = ("words", "characters", "settings")
-    """crossfit: words and characters are logistic regressions on TF-IDF of n-grams, settings is the network that
+    """crossfit: words and characters are regressions on n-grams (see lexicon), settings is the network that
     these settings make, anything else a settings file whose base, adapter, loss and train tables make another."""

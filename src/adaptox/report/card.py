@@ -75,6 +75,8 @@ def _limits(story: RunStory) -> str:
         "Words that name groups of people can raise the score of harmless texts; measure this on your own data.",
         "Letters that look alike and invisible characters are normalised, other disguises are not undone.",
     ]
+    if story.words and story.words.weights:
+        lines.append("lexicon.json holds n-grams of the training texts, in clear: mind what those texts were.")
     if math.isfinite(recall.value):
         lines.insert(0, f"It misses {_rest(recall.value)} of the positive rows of this test.")
     if math.isfinite(precision.value):

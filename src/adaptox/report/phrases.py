@@ -193,9 +193,11 @@ def words_sentence(weights: int, gain: Comparison) -> str:
     """Say what words beside the network gave.
 
     Args:
-        weights: of the n-grams.
+        weights: of the n-grams; 0 if none is heard.
         gain: sum less network.
     """
+    if not weights:
+        return "Words were tried beside the network, and have no say: they ranked no row better."
     difference = f"{signed(gain.difference.value)} {signed_bracket(gain.difference)}".strip()
     return (
         f"Words are heard beside the network ({parameters(weights)} weights of n-grams, added to its logit): "

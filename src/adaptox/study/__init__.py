@@ -11,6 +11,7 @@ from adaptox.errors import InputError, RunError, storage_errors
 from adaptox.records import Progress
 from adaptox.report.study import write_study
 from adaptox.report.study.values import StudyStory
+from adaptox.study import cluster
 from adaptox.study.board import Board, RunState, Watch
 from adaptox.study.grid import Planned, StudyConfig, load_study, only, plan
 from adaptox.study.keys import Keys
@@ -19,7 +20,7 @@ from adaptox.study.needs import ensure
 from adaptox.study.pairs import compare_runs, resamples_for
 from adaptox.study.results import Result, join, read_seed
 from adaptox.study.schedule import Engine, run_all, threads_for
-from adaptox.study.story import read_before, read_panels, tell
+from adaptox.study.story import Panel, read_before, read_panels, tell
 from adaptox.study.worker import Ended, Order
 from adaptox.study.written import to_json
 
@@ -74,14 +75,16 @@ def study(
     """
     runs = plan(config)
     _check(out)
+    if engine == "ray":
+        cluster.check(device)
     read_before(config)
     needed = [ensure(Path(folder), Path(settings), watch) for folder, settings in config.needs.items()]
     progress = _as_progress(watch)
-    keys = Keys()
+    keys, threads = Keys(), threads_for(jobs)
+    # Seed by seed, so that a study which is stopped has something of everything.
+    in_order = sorted(runs, key=lambda run: run.seed)
     orders = [
-        Order(run, out / RUNS / run.label, keys.key(run.config), device, threads_for(jobs), command)
-        # Seed by seed, so that a study which is stopped has something of everything.
-        for run in sorted(runs, key=lambda run: run.seed)
+        Order(run, out / RUNS / run.label, keys.key(run.config), device, threads, command) for run in in_order
     ]
     panels = read_panels(runs, progress)
     with storage_errors(out):
@@ -89,21 +92,31 @@ def study(
     RunFolder(out).write(PLAN, config.model_dump(mode="json"))
     ended = run_all(orders, jobs, watch, engine)
     results = _results(runs, config.against, out, ended, progress)
+    story = _tell(config, results, panels, [note for note in needed if note], runs[0].config.data_seed, command)
+    write_study(story, out)
+    RunFolder(out).write(RESULT, to_json(story))
+    return story
+
+
+def _tell(
+    config: StudyConfig,
+    results: Sequence[Result],
+    panels: Mapping[str, Panel],
+    notes: Sequence[str],
+    seed: int,
+    command: str,
+) -> StudyStory:
     texts = {name: panel.texts for name, panel in panels.items()}
-    seed = runs[0].config.data_seed
-    story = tell(
+    return tell(
         config,
         results,
         panels,
         pairs=compare_runs(results, config.against, seed),
         mistakes=common_mistakes(results, texts),
         shares=error_shares(results, texts, seed),
-        notes=[note for note in needed if note],
+        notes=notes,
         command=command,
     )
-    write_study(story, out)
-    RunFolder(out).write(RESULT, to_json(story))
-    return story
 
 
 def _as_progress(watch: Watch) -> Progress:

@@ -1,8 +1,8 @@
 """Runs → finished runs on Ray: more than one machine, or the GPUs of one (https://docs.ray.io/en/latest/ray-core).
 
 Ray places each run where its threads, and a GPU if there are any, are free. The machines share a file system with
-the study's folder, the data and adaptox under the same paths; RAY_ADDRESS names a cluster that is up, and without
-it one is started on this machine.
+the study's folder, the data and adaptox under the same paths. RAY_ADDRESS names a cluster that is up; without it
+one is started on this machine, and ended with the study.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptox.errors import AdaptoxError, MissingExtraError, RunError
+from adaptox.errors import AdaptoxError, ConfigError, MissingExtraError, RunError
 from adaptox.study.board import Ledger
 from adaptox.study.worker import Ended, Order, make
 
@@ -25,53 +26,78 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 0.5
 _END_WITHIN_S = 10
-# What a run reads from the environment, beside the settings.
-_VARIABLES = ("ADAPTOX_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "TOKENIZERS_PARALLELISM")
+# What goes along from this environment; keys do not, since Ray shows what it was given.
+_VARIABLES = ("ADAPTOX_CACHE", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "TOKENIZERS_PARALLELISM")
+
+
+def check(device: str) -> None:
+    """Refuse, before any work, what Ray cannot do.
+
+    Raises:
+        ConfigError: a single GPU is asked for: Ray gives each run one.
+        MissingExtraError: Ray is not installed.
+    """
+    if device not in ("", "cpu"):
+        raise ConfigError(f"Ray chooses each run's GPU, got --device {device}: leave it out, or use cpu")
+    try:
+        found = find_spec("ray")
+    except ValueError:  # what stands in sys.modules is no module
+        found = None
+    if found is None:
+        raise MissingExtraError("study --engine ray", "ray", "ray")
 
 
 def run_on_ray(todo: Sequence[Order], ledger: Ledger) -> None:
     """Make runs, as many at a time as the cluster has room for.
 
     Args:
-        todo: what to make; what comes first is begun first.
+        todo: what to make, after `check`; what comes first is begun first.
         ledger: told how far it is.
 
     Raises:
-        MissingExtraError: Ray is not installed.
-        RunError: no cluster at RAY_ADDRESS, or a process or a machine died.
+        RunError: no cluster came up, none of its machines has the threads of a run, or a process or a machine died.
     """
     # Whether anything is sent to Ray's makers is the user's to say, and not said by default.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        from ray.util.queue import Queue
-    except ImportError as error:
-        raise MissingExtraError("study --engine ray", "ray", "ray") from error
+    import ray
+
     environment = {"env_vars": {name: os.environ[name] for name in _VARIABLES if name in os.environ}}
+    address = os.environ.get("RAY_ADDRESS") or "local"
     try:
-        ray.init(runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address, runtime_env=environment, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise RunError(
             f"no Ray cluster came up ({_first_line(error)}): check RAY_ADDRESS and `ray status`"
         ) from error
     try:
-        reports = Queue(actor_options={"num_cpus": 0})
-        place = str(Path.cwd())
-        gpus = 1 if ray.cluster_resources().get("GPU") else 0  # type: ignore[no-untyped-call]
-        # A fresh process for each run has its own memory, and none is tried again without the user's knowledge.
-        remote = ray.remote(max_calls=1, max_retries=0)(_make_there)
-        _follow(
-            [
-                remote.options(
-                    name=order.run.label, num_cpus=order.threads, num_gpus=gpus * (order.device != "cpu")
-                ).remote(_placed(order, gpus), place, reports)
-                for order in todo
-            ],
-            reports,
-            ledger,
-        )
+        _submit_and_follow(todo, ledger)
     finally:
         ray.shutdown()
+
+
+def _submit_and_follow(todo: Sequence[Order], ledger: Ledger) -> None:
+    import ray
+    from ray.util.queue import Queue
+
+    machines: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    cores = max(machine["Resources"].get("CPU", 0) for machine in machines)
+    threads = todo[0].threads
+    if threads > cores:
+        raise RunError(
+            f"a run takes {threads} threads, and no machine of the cluster has more than {cores:g}: raise --jobs, "
+            "or lower OMP_NUM_THREADS"
+        )
+    gpus = 1 if any(machine["Resources"].get("GPU") for machine in machines) else 0
+    reports = Queue(actor_options={"num_cpus": 0})
+    place = str(Path.cwd())
+    # A fresh process for each run has its own memory, and none is tried again without the user's knowledge.
+    remote = ray.remote(max_calls=1, max_retries=0)(_make_there)
+    runs = []
+    for order in todo:
+        placed = _placed(order, gpus)
+        needed = {"num_cpus": threads, "num_gpus": 0 if placed.device == "cpu" else gpus}
+        runs.append(remote.options(name=order.run.label, **needed).remote(placed, place, reports))
+    _follow(runs, reports, ledger)
 
 
 def _placed(order: Order, gpus: int) -> Order:
@@ -91,13 +117,15 @@ def _follow(runs: Sequence[Any], reports: Queue, ledger: Ledger) -> None:
             for one in done:
                 ledger.note(ray.get(one))
             ledger.show()
-    except ray.exceptions.RayError as error:
+    except ray.exceptions.RayTaskError as error:
         # What a run raised comes as an error of Ray's that is also of its own kind.
         if isinstance(error, AdaptoxError):
             raise
+        raise RunError(f"a run failed for no reason adaptox knows: {error.cause!r}") from error
+    except ray.exceptions.RayError as error:
         raise RunError(
             f"a run's process or machine died ({_first_line(error)}): run the same command again to go on; lower "
-            "--jobs if memory ran out"
+            "--jobs, so that fewer run at a time, if memory ran out"
         ) from error
     finally:
         for one in left:

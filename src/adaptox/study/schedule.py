@@ -41,7 +41,6 @@ def run_all(orders: Sequence[Order], jobs: int, watch: Watch, engine: Engine = "
 
     Raises:
         InterruptedRunError: the user stopped it; the same command goes on.
-        MissingExtraError: Ray is not installed.
         RunError: a process died, for want of memory as a rule.
     """
     todo = [order for order in orders if not is_kept(order)]
