@@ -44,7 +44,6 @@ from transformers import (
 
 from adaptox import config, model, prepare, sources, train
 from adaptox.config import Config, SourceConfig
-from adaptox.encode import Encoder
 from adaptox.evaluate import commit, hardware
 from adaptox.model.places import find
 from adaptox.records import Example
@@ -128,7 +127,7 @@ class _Laps(TrainerCallback):
 def adaptox_path(examples: Sequence[Example], settings: Config) -> Run:
     """Train as `adaptox train` does. Validation, which `fit` needs, falls outside the timed part."""
     base = model.load_base(settings.base, settings.label_set, settings.seed)
-    encoder = Encoder(base.tokenizer, base.pad_token_id, settings.encode, settings.text, base.max_positions)
+    encoder = train.encoder_for(base, settings)
     network = model.attach(base.network, settings.adapter)
     stopwatch = Stopwatch(network)
     with tempfile.TemporaryDirectory() as folder:

@@ -21,7 +21,6 @@ from adaptox.adapt import Adaptation, adapt, assess, is_finished, prepare_only, 
 from adaptox.adapt.judge import judge_base
 from adaptox.config import Config
 from adaptox.decide import Decider
-from adaptox.encode import Encoder
 from adaptox.errors import (
     CollapseError,
     ConfigError,
@@ -355,9 +354,7 @@ def test_a_frozen_head_is_not_expected_to_move(tmp_path, toxic_bert, data, unrep
 
 def judged_base(config: Config):
     base = model.load_base(config.base, config.label_set, config.seed)
-    encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
-    data = read_and_prepare(config)
-    return judge_base(base, encoder, data.judged, config, data.official)
+    return judge_base(base, read_and_prepare(config), config)
 
 
 def test_a_bare_encoder_has_no_start_line(done):

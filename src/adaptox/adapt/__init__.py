@@ -18,7 +18,6 @@ from adaptox.adapt.lesson import Lesson, Plan, make_lesson, plan_lesson
 from adaptox.adapt.story import Outcome, tell
 from adaptox.adapt.words import learn_words, weigh_words
 from adaptox.config import Config
-from adaptox.encode import Encoder
 from adaptox.evaluate import Evaluation
 from adaptox.records import Progress, silent
 from adaptox.scorers import TorchScorer
@@ -92,11 +91,11 @@ def adapt(
     data = taught(read_and_prepare(config, progress), config, progress)
     parts = data.prepared
     base = model.load_base(config.base, config.outputs, config.seed)
-    encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
-    before = main and config.evaluate.base
-    baseline = judge_base(base, encoder, data.judged, config, data.official, progress) if before else None
+    baseline = judge_base(base, data, config, progress) if main and config.evaluate.base else None
     learned = learn_words(config, parts) if main and config.lexicon.grams else None
-    attached = model.attach(base.network, config.adapter, config.seed)
+    base = model.with_prompt(base, config.adapter, config.seed)
+    encoder = train.encoder_for(base, config)
+    attached = model.attach(base.network, config.adapter, config.seed, base.prompt)
     share = model.share(attached)
     folder = folders.create(out, config, parts, overwrite) if main else RunFolder(out)
     trained = train_and_hold(config, parts, attached, encoder, folder.checkpoints, resume, progress)

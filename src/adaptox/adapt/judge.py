@@ -14,7 +14,6 @@ from adaptox import decide, model, train
 from adaptox.adapt.data import Data
 from adaptox.config import Config
 from adaptox.decide import Calibration, Decider, LabelThreshold
-from adaptox.encode import Encoder
 from adaptox.errors import DataError
 from adaptox.evaluate import Evaluation, evaluate
 from adaptox.records import Conversation, Example, Progress, Scores, silent
@@ -126,14 +125,7 @@ def judge(
     )
 
 
-def judge_base(
-    base: model.Base,
-    encoder: Encoder,
-    examples: Sequence[Example],
-    config: Config,
-    official: bool,
-    progress: Progress = silent,
-) -> Evaluation | None:
+def judge_base(base: model.Base, data: Data, config: Config, progress: Progress = silent) -> Evaluation | None:
     """Evaluate the base as it is.
 
     A bundle is judged with its own rendering, calibration and threshold; any other base has none of these, and gets
@@ -141,10 +133,8 @@ def judge_base(
 
     Args:
         base: not adapted yet.
-        encoder: of this run.
-        examples: what the adapted model will be judged on.
+        data: of the run; the base is judged on what the adapted model will be judged on.
         config: the run's settings.
-        official: as for `judge`.
         progress: told how many are scored.
 
     Returns:
@@ -153,6 +143,7 @@ def judge_base(
     Raises:
         BundleError: the base is a bundle, and damaged.
     """
+    examples, official = data.judged, data.official
     own_label = base.warm.get(config.label_set.target)
     if own_label is None:
         return None
@@ -162,7 +153,7 @@ def judge_base(
         scores = moderator.scorer.score(conversations(examples), progress)
         return judge(scores, moderator.decider, examples, config, official, own_label)
     network: torch.nn.Module = base.network
-    scorer = TorchScorer(network.to(model.device()), encoder, config.outputs.names)
+    scorer = TorchScorer(network.to(model.device()), train.encoder_for(base, config), config.outputs.names)
     scores = scorer.score(conversations(examples), progress)
     return judge(scores, _undecided(config), examples, config, official)
 

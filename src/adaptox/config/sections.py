@@ -11,7 +11,7 @@ from adaptox.config.teach_section import TeachConfig
 from adaptox.errors import nearest
 from adaptox.labels import TOXICITY, LabelSet
 
-AdapterKind = Literal["none", "lora", "dora", "rslora", "ia3"]
+AdapterKind = Literal["none", "lora", "dora", "rslora", "ia3", "prompt"]
 LossKind = Literal["bce", "pos-weight", "focal", "asymmetric", "logit-adjusted"]
 DistillKind = Literal["bce", "mse"]
 ScaleKind = Literal["raw", "logit", "quantile"]
@@ -20,7 +20,14 @@ Grams = Literal["words", "characters"]
 # Peak learning rates of the body. none and lora come from a trial on ToxicChat, the others are starting values. An
 # adapter starts as the identity and moves few weights, so its rate is more than ten times that of the whole model
 # (arXiv 2602.04998).
-LEARNING_RATES: dict[AdapterKind, float] = {"none": 7e-5, "lora": 1e-3, "dora": 1e-3, "rslora": 5e-4, "ia3": 5e-3}
+LEARNING_RATES: dict[AdapterKind, float] = {
+    "none": 7e-5,
+    "lora": 1e-3,
+    "dora": 1e-3,
+    "rslora": 5e-4,
+    "ia3": 5e-3,
+    "prompt": 3e-3,
+}
 
 
 class BaseConfig(Section):
@@ -43,7 +50,8 @@ class AdapterConfig(Section):
     """Which weights are trained."""
 
     kind: AdapterKind = "none"
-    """none trains all parameters; the others train an adapter through PEFT."""
+    """none trains all parameters; the others train an adapter through PEFT, prompt the embeddings of tokens that
+    are put before every text."""
     r: int = Field(8, ge=1)
     """Rank."""
     alpha: int = Field(32, ge=1)
@@ -52,6 +60,8 @@ class AdapterConfig(Section):
     """Dropout on the adapter's input."""
     targets: tuple[str, ...] = ("query", "key", "value")
     """Names of the modules to adapt, or `all-linear`."""
+    prompt_tokens: int = Field(16, ge=1)
+    """How many tokens kind prompt puts before a text; they count among encode.max_tokens."""
     train_head: bool = True
     """Train and save the head; false freezes it."""
     train_pooler: bool = True

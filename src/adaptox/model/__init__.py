@@ -14,6 +14,7 @@ try:
         share,
     )
     from adaptox.model.base import Base, device, load_base, reload
+    from adaptox.model.prompt import with_prompt
 except ModuleNotFoundError as error:
     raise MissingExtraError("model", "train", error.name or "torch") from error
 
@@ -30,4 +31,5 @@ __all__ = [
     "save",
     "save_adapter",
     "share",
+    "with_prompt",
 ]

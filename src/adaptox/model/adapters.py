@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import IA3Config, LoraConfig, PeftConfig, PeftModel, PeftModelForSequenceClassification, TaskType
+from peft import (
+    IA3Config,
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    PeftModelForSequenceClassification,
+    TaskType,
+    TrainableTokensConfig,
+)
 from peft.utils import ModulesToSaveWrapper
 from transformers import PreTrainedModel
 
@@ -40,10 +48,12 @@ class TrainableShare:
         return self.trainable / self.total
 
 
-def attach(network: PreTrainedModel, config: AdapterConfig, seed: int = 0) -> torch.nn.Module:
+def attach(
+    network: PreTrainedModel, config: AdapterConfig, seed: int = 0, prompt: tuple[int, ...] = ()
+) -> torch.nn.Module:
     """Choose which weights are trained, and add an adapter if one is asked for.
 
-    LoRA: arXiv 2106.09685; DoRA: 2402.09353; rsLoRA: 2312.03732; IA3: 2205.05638.
+    LoRA: arXiv 2106.09685; DoRA: 2402.09353; rsLoRA: 2312.03732; IA3: 2205.05638; prompt tuning: 2104.08691.
 
     Args:
         network: a base's network; it becomes part of what is returned.
@@ -51,6 +61,7 @@ def attach(network: PreTrainedModel, config: AdapterConfig, seed: int = 0) -> to
             and value stand for the architecture's own modules; with IA3 for keys, values and the second layer of
             the feed-forward block, as in its paper.
         seed: of the adapter's weights. The global random state is left as it was.
+        prompt: ids of the tokens whose embeddings kind ``prompt`` trains, from `with_prompt`.
 
     Returns:
         The network itself, or a PEFT model around it.
@@ -64,8 +75,7 @@ def attach(network: PreTrainedModel, config: AdapterConfig, seed: int = 0) -> to
         return network
     parts = architecture(network.config.model_type)
     saved = [*parts.head, *([parts.pooler] if parts.pooler and config.train_pooler else [])]
-    targets = _targets(network, config, parts, saved)
-    settings = _ia3(targets, saved, parts) if config.kind == "ia3" else _lora(targets, saved, config)
+    settings = _settings(network, config, parts, saved, prompt)
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         adapted: torch.nn.Module = PeftModelForSequenceClassification(network, settings)
@@ -192,6 +202,26 @@ def _head(network: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
     for name, parameter in plain.named_parameters():
         if name.startswith(modules) and ".original_module." not in name:
             yield prefix + name, parameter
+
+
+def _settings(
+    network: PreTrainedModel, config: AdapterConfig, parts: Architecture, saved: list[str], prompt: tuple[int, ...]
+) -> PeftConfig:
+    if config.kind == "prompt":
+        embeddings = network.get_input_embeddings()
+        table = next(name for name, module in network.named_modules() if module is embeddings)
+        return _PromptConfig(
+            task_type=TaskType.SEQ_CLS, target_modules=[table], token_indices=list(prompt), modules_to_save=saved
+        )
+    targets = _targets(network, config, parts, saved)
+    return _ia3(targets, saved, parts) if config.kind == "ia3" else _lora(targets, saved, config)
+
+
+@dataclass
+class _PromptConfig(TrainableTokensConfig):  # type: ignore[misc]  # PEFT is not typed
+    """PEFT's training of single tokens, with a head and a pooler that are trained and saved as LoRA's are."""
+
+    modules_to_save: list[str] | None = None
 
 
 def _lora(targets: list[str], saved: list[str], config: AdapterConfig) -> PeftConfig:

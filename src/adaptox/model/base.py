@@ -38,6 +38,7 @@ class Base:
         name: as in the settings.
         revision: commit on the hub; empty if the base is not from there.
         licence: as the base's model card says; ``unknown`` if it does not.
+        prompt: ids of the tokens that are put before every text, see `with_prompt`.
     """
 
     network: PreTrainedModel
@@ -48,6 +49,7 @@ class Base:
     name: str
     revision: str
     licence: str
+    prompt: tuple[int, ...] = ()
 
 
 def load_base(config: BaseConfig, labels: LabelSet, seed: int) -> Base:

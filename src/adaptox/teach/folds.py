@@ -17,7 +17,6 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from adaptox import model, train
 from adaptox.config import Config
-from adaptox.encode import Encoder
 from adaptox.errors import DataError, storage_errors
 from adaptox.records import Example, IntArray, Progress, Scores
 from adaptox.scorers import TorchScorer
@@ -152,8 +151,9 @@ class CrossFit:
         if not (self.resume and file.is_file()):
             config = settled(self.config)
             base = model.load_base(config.base, config.outputs, config.seed)
-            encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
-            network = model.attach(base.network, config.adapter, config.seed)
+            base = model.with_prompt(base, config.adapter, config.seed)
+            encoder = train.encoder_for(base, config)
+            network = model.attach(base.network, config.adapter, config.seed, base.prompt)
             few = watched(held, config.label_set.target)
             merged, fitted = train.fit_soup(network, encoder, rest, few, config, place, self.resume, self.progress)
             if not train.is_main_process():

@@ -13,11 +13,10 @@ import numpy as np
 import torch
 
 from adaptox import bundle as bundles
-from adaptox import model
+from adaptox import model, train
 from adaptox.bundle import Bundle
 from adaptox.config import BaseConfig, Config, EvaluateConfig
 from adaptox.decide import Decider, sigmoid
-from adaptox.encode import Encoder
 from adaptox.errors import DataError, nearest
 from adaptox.labels import LabelSet
 from adaptox.records import Conversation, Example, FloatArray, Progress, silent
@@ -154,7 +153,7 @@ def _start_bundle(bundle: Bundle) -> Score:
 
 
 def _start_base(base: model.Base, config: Config, targets: tuple[str, ...]) -> Score:
-    encoder = Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
+    encoder = train.encoder_for(base, config)
     network: torch.nn.Module = base.network
     scorer = TorchScorer(network.to(model.device()), encoder, targets)
 

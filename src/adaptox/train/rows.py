@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Subset
 
+from adaptox import model
 from adaptox.config import Config
 from adaptox.encode import Encoder
 from adaptox.labels import LabelSet
@@ -53,6 +54,16 @@ def _laid_out(found: Sequence[Mapping[str, float]], outputs: LabelSet, wanted: C
             known[:, column] = [name in values for values in found]
             truth[:, column] = [values.get(name, 0) for values in found]
     return Targets(truth, known)
+
+
+def encoder_for(base: model.Base, config: Config) -> Encoder:
+    """Make the encoder that reads as the settings say with a base's tokenizer.
+
+    Raises:
+        BaseModelError: the base reads fewer tokens than the settings ask for.
+        ConfigError: the stride leaves a window no room to go on.
+    """
+    return Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text, base.max_positions)
 
 
 class Row(TypedDict):
