@@ -169,6 +169,46 @@ def test_results_fill_the_readme(checkout, render_docs):
     assert ".450 [.430–.470]" in block(render_docs.pages(checkout)["README.md"], "headline")
 
 
+def seeds(verdict):
+    measured = {**interval(0.87), "spread": 0.004, "seeds": [0.866, 0.874]}
+    none = {"value": None, "low": None, "high": None, "spread": None, "seeds": [None, None]}
+    names = ("auprc", "f1", "recall", "recall_at_fpr_01", "ece")
+    whole = {"n": 5083, "positives": 362, **dict.fromkeys(names, measured)}
+    voice = {
+        "test": {"F": whole, "T": whole, "H": whole, "jailbreak": {**whole, "auprc": none}},
+        "folds": {"all": whole},
+    }
+    gain = {"auprc": {**interval(0.03), "verdict": verdict}}
+    recipe = {
+        "name": "all",
+        "seeds": [0, 1],
+        "network_alone": voice,
+        "with_words": voice,
+        "ensemble": voice,
+        "words": {"test": gain, "folds": {"auprc": interval(0.04)}},
+    }
+    return {"recipes": [recipe], "confidence": 0.95, "resamples": 2000, "hardware": "two cores"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "words"), [("better", "rank better than"), ("not distinguishable", "cannot be told from")]
+)
+def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs, verdict, words):
+    results = checkout / "docs" / "results"
+    write(results / render_docs.HEADLINE / "metrics.json", metrics(0.85))
+    write(results / "study-best" / "seeds.json", seeds(verdict))
+    page = render_docs.pages(checkout)["README.md"]
+    assert "**AUPRC .870 [.850–.890]** and F1 .870 [.850–.890], the means of 2 seeds" in block(page, "headline")
+    assert "over prompt families and seeds" in block(page, "headline")
+    found = block(page, "best")
+    assert words in found
+    assert "+.030 [+.010 to +.050]" in found
+    assert "| all parameters, with words | 2 | .870 [.850–.890] ± .004 |" in found.replace(
+        "\N{NO-BREAK SPACE}", " "
+    )
+    assert "the seeds together | 1 |" in found
+
+
 def test_an_undefined_number_is_a_dash(checkout, render_docs):
     broken = metrics(0.85)
     broken["slices"]["F"]["auprc"] = {"value": None, "low": None, "high": None}
