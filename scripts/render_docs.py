@@ -4,7 +4,7 @@
     python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
 
 README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, STUDY/study.json as
-a study did, STUDY/seeds.json and train-speed.json as the scripts in benchmarks did. docs/cli.md and
+a study did, STUDY/seeds.json and the speeds as the scripts in benchmarks did. docs/cli.md and
 docs/settings.md are written whole. Equal input gives equal bytes; a result that is not there yet leaves a block
 that says so.
 """
@@ -62,7 +62,7 @@ def pages(root: Path) -> dict[str, str]:
         "figure": figure(root),
         "table": table(results),
         "best": seeds_block.best(results),
-        "speed": speed(results / "train-speed.json"),
+        "speed": f"{speed(results / 'train-speed.json')} {steps(results / 'adapter-speed.json')}".strip(),
         "study": eight_runs(results),
         "collapse": collapse(results),
     }
@@ -122,6 +122,21 @@ def speed(path: Path) -> str:
         f"to {run['config']['encode']['max_tokens']} tokens, on the same {count(run['n'])} rows "
         f"({run['data']['origin']}; median and range of {run['repeats']} repetitions; "
         "[script](benchmarks/train_speed.py), [result](docs/results/train-speed.json))."
+    )
+
+
+def steps(path: Path) -> str:
+    """Say what a step of LoRA costs, and of the other kinds of adapter."""
+    if not path.is_file():
+        return ""
+    run = json.loads(path.read_text(encoding="utf-8"))
+    kinds = {name: found["step"] for name, found in run["kinds"].items() if name != "none"}
+    told = {name: f"{step['median']:.2f} [{step['low']:.2f}–{step['high']:.2f}]" for name, step in kinds.items()}
+    others = ", ".join(f"{name} {ratio}" for name, ratio in told.items() if name != "lora")
+    return (
+        f"A step of LoRA takes {told['lora']} of the time of one that trains all parameters ({others}; median and "
+        f"range of {run['repeats']} repetitions of {run['batches']} batches; [script](benchmarks/adapter_speed.py), "
+        "[result](docs/results/adapter-speed.json))."
     )
 
 
