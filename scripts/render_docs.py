@@ -135,8 +135,8 @@ def steps(path: Path) -> str:
     others = ", ".join(f"{name} {ratio}" for name, ratio in told.items() if name != "lora")
     return (
         f"A step of LoRA takes {told['lora']} of the time of one that trains all parameters ({others}; median and "
-        f"range of {run['repeats']} repetitions of {run['batches']} batches; [script](benchmarks/adapter_speed.py), "
-        "[result](docs/results/adapter-speed.json))."
+        f"range of {run['repeats']} repetitions of {run['batches']} batches; "
+        "[script](benchmarks/adapter_speed.py), [result](docs/results/adapter-speed.json))."
     )
 
 
