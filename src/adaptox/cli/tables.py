@@ -125,6 +125,7 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
         (f"on {name}", f"{result['n']} rows, {result['positives']} positive; {_numbers(result)}")
         for name, result in manifest.metrics.get("slices", {}).items()
     ]
+    words = bundles.LEXICON in manifest.files
     console.say(str(folder), style="bold")
     console.facts(
         [
@@ -132,6 +133,7 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
             ("written by", f"adaptox {manifest.adaptox}"),
             ("base", str(manifest.base["name"])),
             ("adapter", str(manifest.adapter["kind"])),
+            *([("words", f"{bundles.LEXICON}, logits added to the network's")] if words else []),
             ("data", trained_on),
             ("reads", f"{manifest.encode.max_tokens} tokens at a time, longer texts: {manifest.encode.overflow}"),
             ("files", f"{len(manifest.files)}, hashes verified"),
