@@ -172,6 +172,11 @@ def ensemble(members: Sequence[Voice]) -> Voice:
     return Voice(calibrated, threshold.value)
 
 
+def _largest(rows: ScoredRows) -> str:
+    """Name the slice of all rows."""
+    return max(rows.slices, key=lambda name: int(rows.slices[name].sum()))
+
+
 def run(study: Path) -> dict[str, Any]:
     """Measure every recipe of a study.
 
@@ -187,7 +192,7 @@ def run(study: Path) -> dict[str, Any]:
         seeds = [voices(study / "runs" / f"{one['name']}-s{number}") for number in numbers]
         alone, words = ([measure(pair[side]) for pair in seeds] for side in (0, 1))
         rows = seeds[0][0].rows
-        main = {part: next(iter(rows[part].slices)) for part in PARTS}
+        main = {part: _largest(rows[part]) for part in PARTS}
         recipes.append(
             {
                 "name": one["name"],

@@ -87,14 +87,15 @@ def _cell(voice: Mapping[str, Any], part: str, name: str, metric: str) -> str:
 
 def _gain(found: Mapping[str, Any]) -> str:
     recipe = found["recipes"][0]
-    test, folds = (recipe["words"][part]["auprc"] for part in ("test", "folds"))
+    verdict = recipe["words"]["test"]["auprc"]["verdict"]
+    test, folds = (interval_of(recipe["words"][part]["auprc"]) for part in ("test", "folds"))
     verbs = {"better": "rank better than", "worse": "rank worse than"}
-    verb = verbs.get(test["verdict"], "cannot be told from")
+    verb = verbs.get(verdict, "cannot be told from")
     name = _RECIPES.get(recipe["name"], recipe["name"])
     return (
         f"Networks with words ({name}, {len(recipe['seeds'])} seeds) {verb} the same alone on F: AUPRC "
-        f"{signed(test['value'])} {signed_bracket(interval_of(test))}; on the folds of train that weighed the "
-        f"words, {signed(folds['value'])} {signed_bracket(interval_of(folds))}. {brackets(found)} ± is the "
+        f"{signed(test.value)} {signed_bracket(test)}; on the folds of train that weighed the "
+        f"words, {signed(folds.value)} {signed_bracket(folds)}. {brackets(found)} ± is the "
         f"deviation between seeds; {found['hardware']}."
     )
 

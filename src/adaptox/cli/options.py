@@ -17,8 +17,8 @@ Given = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG | DATA",
-        help="Settings (a .toml file), or data: a CSV, JSONL or Parquet file, a folder, a hub id, "
-        "embedded-comments or embedded-conversations.",
+        help="Settings (a .toml file); or data, which gets the settings of configs/best.toml: a CSV, JSONL or "
+        "Parquet file, a folder, a hub id, embedded-comments or embedded-conversations.",
     ),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]

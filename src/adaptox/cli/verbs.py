@@ -87,8 +87,8 @@ def train(
 ) -> None:
     """Adapt a base to conversations.
 
-    The run folder gets metrics with intervals, report.html, and a bundle that predicts. Data named without
-    settings is learned by the recipe of configs/best.toml, which trains four times: threshold.folds=0 trains once.
+    The run folder gets metrics with intervals, report.html, and a bundle that predicts. The recipe for data that is
+    named alone trains four times: threshold.folds=0 trains once.
     """
     options = {
         "base.name": base,
