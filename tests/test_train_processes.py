@@ -73,7 +73,10 @@ def arguments(data: Path, base: Path, out: Path, batch_size: int = 16) -> list[s
         "train.batch_size": batch_size,
         "train.epochs": 10,
         "train.evaluations_per_epoch": 3,
+        "train.average": 1,
         "train.patience": 99,
+        "threshold.folds": 0,
+        "lexicon.grams": [],
         "evaluate.resamples": 100,
     }
     pairs = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
