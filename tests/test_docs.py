@@ -102,7 +102,9 @@ def test_every_make_target_named_is_there(name):
 
 
 def test_the_python_in_the_readme_is_python(readme):
-    for block in re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL):
+    blocks = re.findall(r"```python\n(.*?)```", readme, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
         compile(block, "README.md", "exec")
 
 

@@ -1,4 +1,4 @@
-"""What `adaptox train DATA` trains by: the settings that won on ToxicChat, where they are not the defaults.
+"""What `adaptox train DATA` trains by: the best recipe known, where it is not the defaults.
 
 A setting's default is its plain, quick value, so that a study varies one thing at a time; a user who names data
 alone wants the best that is known. configs/best.toml holds the same, and docs/LOG.md what each of them gives.
@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
+        # For conversations, which are longer than ToxicChat's prompts; on those, 256 does as well.
         "encode": {"max_tokens": 512},
         # Patience counts evaluations, and ends no training with folds.
         "train": {"evaluations_per_epoch": 4, "average": 4, "patience": 8},
