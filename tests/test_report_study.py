@@ -392,7 +392,9 @@ def test_the_script_never_writes_html(html_page):
 def test_the_page_says_first_what_is_best_and_what_went_wrong(html_page, story):
     done = [run for run in story.runs if run.panel == OFFICIAL and run.state == "done"]
     best = max(done, key=lambda run: run.summary["F"]["auprc"].value)
-    assert sentences.headline(story).startswith(f"In panel official, {best.name} is best: AUPRC\N{NO-BREAK SPACE}.")
+    assert sentences.headline(story).startswith(
+        f"In panel official, {best.name} comes first: AUPRC\N{NO-BREAK SPACE}."
+    )
     assert sentences.headline(story) in html_page
     assert (
         "Of 11 runs, 2 collapsed (LoRA-Sampled in official and re-split) and 2 failed (LoRA-Multi-Full in"

@@ -1,8 +1,8 @@
 """Texts → what their words alone say: regressions on n-grams, beside a network that reads for meaning.
 
-They err in other places than a network; every run measures what their sum gains. A lexicon's logits are added to the
-network's, as in wide and deep learning (arXiv 1606.07792), but fitted one after the other. It is one JSON file that
-can be read.
+They err in other places than a network; every run measures what their sum gains. A lexicon's logits are added to
+the network's, as in wide and deep learning (arXiv 1606.07792), but fitted one after the other. It is one JSON file
+that can be read.
 """
 
 from __future__ import annotations
