@@ -13,7 +13,7 @@ from adaptox.report.phrases import count, number, with_interval
 from adaptox.study.paper import PAPER
 
 NOTHING_YET = "*No result yet: `make docs` fills this in from [docs/results](docs/results/README.md).*"
-AS_WRITTEN, REPAIRED, COLLAPSE = "study-as-written", "study", "study-collapse"
+AS_WRITTEN, REPAIRED, COLLAPSE, TEACHERS = "study-as-written", "study", "study-collapse", "study-teacher"
 # The axes of configs/study-collapse.toml: where a run starts, and what alone is taken from the other one.
 _NOTHING = "nothing"
 _CHANGES: Mapping[str, str] = {
@@ -99,7 +99,38 @@ def collapse(results: Path) -> str:
             lines.append(f"| {start.replace('-', ' ')} | {what} | {' | '.join(cells)} |")
     main = _main(study["runs"][0])
     end = f"{count(main['n'])} test rows, {count(main['positives'])} toxic; balanced sample, one seed."
-    return "\n".join([sentences, "", *lines, "", end])
+    return "\n".join([sentences, "", *lines, "", f"{end} {_teachers(results)}".strip()])
+
+
+def _teachers(results: Path) -> str:
+    """Say whether a better teacher would have helped: the axes of configs/study-teacher.toml."""
+    studies = _studies(results, TEACHERS)
+    if not studies:
+        return ""
+    there = {(run["panel"], run["variants"]["teacher"]): run for run in studies[0]["runs"]}
+
+    def told(start: str, words: str) -> str:
+        nobody, *taught = (_main(there[start, teacher])["f1"] for teacher in ("nobody", "moderation", "words"))
+        shown = " and ".join(with_interval(interval_of(f1)) for f1 in taught)
+        return f"{words}, F1 is {with_interval(interval_of(nobody))} without a teacher, {shown} with these"
+
+    strengths = [
+        f"{words} ({number(_strength(results / folder / 'teacher.json', name))})"
+        for folder, name, words in (
+            ("moderation-scores", "highest of all", "the moderation teacher"),
+            ("words-scores", "ensemble", "regressions on n-grams, out of fold"),
+        )
+    ]
+    return (
+        f"The teacher's own strength (AUPRC of toxicity on what it did not learn from): {', '.join(strengths)}. "
+        f"{told('as-written', 'As written').capitalize()}; {told('repaired', 'repaired')}."
+    )
+
+
+def _strength(path: Path, name: str) -> float:
+    """Read how well one of a teacher's scores ranks toxicity."""
+    judged = json.loads(path.read_text(encoding="utf-8"))["judged"]
+    return next(float(one["auprc"]["value"]) for one in judged if one["name"] == name)
 
 
 def interval_of(entry: Mapping[str, Any]) -> Interval:

@@ -65,6 +65,7 @@ def test_an_unknown_key_names_the_nearest(data, message):
         ({"distill": {"sigma": 1.5}}, r"distill\.sigma: .*less than or equal to 1, got 1\.5"),
         ({"distill": {"targets": ["hate", "hate"]}}, "label names must differ, got hate, hate"),
         ({"distill": {"targets": ["hate", " "]}}, "blank"),
+        ({"distill": {"targets": "hate"}}, r"distill\.targets: expected a list in square brackets, got 'hate'$"),
         (
             {"distill": {"targets": ["hate", "violence"], "weights": {"violense": 2}}},
             r"distill: weights names 'violense', which is no target: did you mean 'violence'\?",

@@ -354,6 +354,26 @@ def test_what_a_study_needs_is_made_first_and_once(tiny_bert, csv, tmp_path):
     assert (base / "metrics.json").stat().st_mtime_ns == before
 
 
+def test_scores_of_a_teacher_are_made_first_and_once(tiny_bert, csv, tmp_path):
+    given = tiny.settings(tiny_bert, csv, teach={"kind": "crossfit", "members": ["words"], "folds": 2})
+    settings = tiny.write_toml(tmp_path / "teacher.toml", given)
+    scores = tmp_path / "scores"
+    needs = {str(scores): str(settings)}
+    axes = {"teacher": {"words": {"distill": {"teacher": str(scores), "targets": ["toxicity"], "sigma": 0.5}}}}
+    story = make(tiny_bert, csv, tmp_path / "out", needs=needs, axes=axes)
+    assert story.runs[0].state != "failed"
+    before = (scores / "teacher.json").stat().st_mtime_ns
+    shutil.rmtree(tmp_path / "out")
+    make(tiny_bert, csv, tmp_path / "out", needs=needs, axes=axes)
+    assert (scores / "teacher.json").stat().st_mtime_ns == before
+    tiny.write_toml(
+        settings, tiny.settings(tiny_bert, csv, teach={"kind": "crossfit", "members": ["words"], "folds": 3})
+    )
+    changed = make(tiny_bert, csv, tmp_path / "out", needs=needs, axes=axes)
+    assert any("was made with other settings" in note for note in changed.notes)
+    assert (scores / "teacher.json").stat().st_mtime_ns == before
+
+
 # Over the seeds
 
 

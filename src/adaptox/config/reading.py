@@ -99,6 +99,8 @@ def _explain(detail: Any) -> str:
     if detail["type"] == "value_error":  # raised by a validator of ours, which says what came
         message = detail["msg"].removeprefix("Value error, ")
         return f"{key}: {message}" if path else message
+    if detail["type"] == "tuple_type":
+        return f"{key}: expected a list in square brackets, got {detail['input']!r}"
     return f"{key}: {detail['msg']}, got {detail['input']!r}"
 
 
