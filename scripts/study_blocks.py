@@ -123,7 +123,7 @@ def _teachers(results: Path) -> str:
     ]
     return (
         f"The teacher's own strength (AUPRC of toxicity on what it did not learn from): {', '.join(strengths)}. "
-        f"{told('as-written', 'As written').capitalize()}; {told('repaired', 'repaired')}."
+        f"{told('as-written', 'As written')}; {told('repaired', 'repaired')}."
     )
 
 
