@@ -7,9 +7,7 @@ from pathlib import Path
 from adaptox import config as settings
 from adaptox.adapt import adapt, is_finished, make_lesson
 from adaptox.adapt.folder import CONFIG, METRICS
-from adaptox.config import Config
 from adaptox.errors import ConfigError
-from adaptox.records import Progress
 from adaptox.study.board import Board, RunState, Watch
 from adaptox.teach import lessons
 
@@ -31,14 +29,14 @@ def ensure(folder: Path, path: Path, watch: Watch) -> str:
     """
     chosen = settings.load(path)
     teaches = "teach" in chosen.model_fields_set
-    done = folder / (lessons.TEACHER if teaches else METRICS)
+    last = folder / (lessons.TEACHER if teaches else METRICS)
     try:
         is_finished(folder, chosen)
     except ConfigError as error:
-        if done.is_file():
+        if last.is_file():
             return f"{folder} was made with other settings than {path} has now."
         raise ConfigError(f"needs: {error}; or remove {folder}, and it is made anew") from error
-    if done.is_file():
+    if last.is_file():
         return ""
 
     def progress(stage: str, done: int, total: int) -> None:
@@ -47,10 +45,7 @@ def ensure(folder: Path, path: Path, watch: Watch) -> str:
     if teaches:
         make_lesson(chosen, folder, progress=progress)
     else:
-        _adapt(chosen, folder, f"adaptox train {path} --out {folder}", progress)
+        resume = (folder / CONFIG).is_file()
+        command = f"adaptox train {path} --out {folder}"
+        adapt(chosen, folder, resume=resume, command=command, progress=progress)
     return ""
-
-
-def _adapt(chosen: Config, folder: Path, command: str, progress: Progress) -> None:
-    resume = (folder / CONFIG).is_file()
-    adapt(chosen, folder, resume=resume, command=command, progress=progress)
