@@ -16,13 +16,16 @@ import pytest
 
 import tiny
 from adaptox import study as studies
+from adaptox.adapt import read_and_prepare
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError, RunError
 from adaptox.evaluate import METRICS, holm
+from adaptox.records import silent
 from adaptox.study import StudyConfig, load_study, plan
 from adaptox.study.keys import Keys
 from adaptox.study.pairs import resamples_for
 from adaptox.study.paper import PAPER
 from adaptox.study.results import mean_draws
+from adaptox.study.story import read_panels
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("study*.toml"))
@@ -372,6 +375,19 @@ def test_scores_of_a_teacher_are_made_first_and_once(tiny_bert, csv, tmp_path):
     changed = make(tiny_bert, csv, tmp_path / "out", needs=needs, axes=axes)
     assert any("was made with other settings" in note for note in changed.notes)
     assert (scores / "teacher.json").stat().st_mtime_ns == before
+
+
+def test_a_random_split_says_what_it_leaks_to_each_way_to_sample(tiny_bert, tmp_path):
+    copies = [(f"{text} {word}", label) for text, label in tiny.texts() for word in ("now", "please now")]
+    data = tiny.write_csv(tmp_path / "copies.csv", copies)
+    axes = {"data": {value: {"prepare.sample": value} for value in ("balanced", "all")}}
+    common = {**tables(tiny_bert, data)["common"], "prepare": {"language": "any", "group": "none"}}
+    runs = plan(StudyConfig.model_validate(tables(tiny_bert, data, axes=axes, common=common)))
+    panel = read_panels(runs, silent)[""]
+    leaks = {run.name: read_and_prepare(run.config).prepared.manifest.test_leak for run in runs}
+    assert len({leak.rows for leak in leaks.values()}) == 2
+    for name, leak in leaks.items():
+        assert any(f"so {leak.rows} of " in note and f"rows that {name} " in note for note in panel.notes)
 
 
 # Over the seeds
