@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -254,6 +255,17 @@ def test_resuming_with_other_settings_names_them(done, tiny_bert, data):
     other = tiny.settings(tiny_bert, data, train={"epochs": 7}, seed=3)
     with pytest.raises(ConfigError, match=r"seed was 0 and is 3, train\.epochs was 6\.0 and is 7\.0"):
         adapt(other, done.folder, resume=True)
+
+
+def test_a_setting_that_came_later_counts_as_its_default(done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "run")
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    del settings["lexicon"], settings["adapter"]["prompt_tokens"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    assert is_finished(tmp_path / "run", done.config)
+    (tmp_path / "run" / "config.json").write_text(json.dumps({**settings, "gone": 1}))
+    with pytest.raises(ConfigError, match="gone was 1"):
+        is_finished(tmp_path / "run", done.config)
 
 
 def test_going_on_and_starting_over_exclude_each_other(done):

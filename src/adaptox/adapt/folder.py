@@ -22,7 +22,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from adaptox.config import Config, resolved_json
+from adaptox.config import Config, parse, resolved_json
 from adaptox.errors import ConfigError, DataError, InputError, StorageError, storage_errors
 from adaptox.prepare import Prepared
 
@@ -240,7 +240,7 @@ def _check_nothing_lost(path: Path, needed: Iterable[str]) -> None:
 
 
 def _check_same(path: Path, stored: Mapping[str, Any], config: Config) -> None:
-    before, now = dict(_leaves(stored)), dict(_leaves(json.loads(resolved_json(config))))
+    before, now = dict(_leaves(_with_later_keys(stored))), dict(_leaves(json.loads(resolved_json(config))))
     changed = sorted(key for key in {*before, *now} - _FREE_TO_CHANGE if before.get(key, ...) != now.get(key, ...))
     if changed:
         shown = ", ".join(
@@ -252,6 +252,15 @@ def _check_same(path: Path, stored: Mapping[str, Any], config: Config) -> None:
             f"{path} was started with other settings ({shown}{more}): resume it with those, or start over with "
             "--overwrite"
         )
+
+
+def _with_later_keys(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fill in settings that there were not yet when these were written: their defaults keep what was."""
+    try:
+        filled: Mapping[str, Any] = json.loads(resolved_json(parse(dict(stored))))
+    except ConfigError:  # it holds a key that there is no more, which the comparison names
+        return stored
+    return filled
 
 
 def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
