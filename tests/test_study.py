@@ -388,6 +388,33 @@ def test_a_random_split_says_what_it_leaks_to_each_way_to_sample(tiny_bert, tmp_
     assert len({leak.rows for leak in leaks.values()}) == 2
     for name, leak in leaks.items():
         assert any(f"so {leak.rows} of " in note and f"rows that {name} " in note for note in panel.notes)
+    assert len(panel.twins) == max(leak.rows for leak in leaks.values())
+
+
+def test_rows_that_a_random_split_leaks_are_a_slice_and_a_kind_of_mistakes(tiny_bert, tmp_path):
+    copies = [(f"{text} {word}", label) for text, label in tiny.texts() for word in ("now", "please now")]
+    data = tiny.write_csv(
+        tmp_path / "copies.csv", [*copies, *((f"{text} alone", y) for text, y in tiny.texts()[:9])]
+    )
+    common = {**tables(tiny_bert, data)["common"], "prepare": {"language": "any", "group": "none"}}
+    story = make(tiny_bert, data, tmp_path / "out", common=common)
+    for run in story.runs:
+        everything, rest = (run.evaluations[0].slices[name] for name in ("all", "twin-free"))
+        assert 0 < rest.n < everything.n
+    leaked = [share.n for share in story.error_shares if share.rows == "near-copies of rows learned from"]
+    assert sum(leaked) == len(story.runs) * (everything.n - rest.n)
+
+
+def test_every_teacher_of_a_panel_is_named_whichever_run_has_it(tiny_bert, csv):
+    axes = {
+        "teacher": {
+            "nobody": {"distill.targets": []},
+            **{name: {"distill.targets": ["toxicity"], "distill.teacher": name} for name in ("first", "second")},
+        }
+    }
+    runs = plan(StudyConfig.model_validate(tables(tiny_bert, csv, axes=axes)))
+    told = [note for note in read_panels(runs, silent)[""].notes if note.startswith("The teacher is")]
+    assert [note.split(",")[0] for note in told] == ["The teacher is first", "The teacher is second"]
 
 
 # Over the seeds
