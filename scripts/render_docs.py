@@ -136,7 +136,8 @@ def steps(path: Path) -> str:
     return (
         f"A step of LoRA takes {told['lora']} of the time of one that trains all parameters ({others}; median and "
         f"range of {run['repeats']} repetitions of {run['batches']} batches; "
-        "[script](benchmarks/adapter_speed.py), [result](docs/results/adapter-speed.json))."
+        "[script](benchmarks/adapter_speed.py), [result](docs/results/adapter-speed.json)): it saves the gradients "
+        "of the frozen weights and their update, and still goes forward and back through every activation."
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from adaptox.evaluate.values import Interval
 from adaptox.report.phrases import count, number, with_interval
 from adaptox.study.paper import PAPER
+from adaptox.study.results import TWIN_FREE
 
 NOTHING_YET = "*No result yet: `make docs` fills this in from [docs/results](docs/results/README.md).*"
 AS_WRITTEN, REPAIRED, COLLAPSE, TEACHERS = "study-as-written", "study", "study-collapse", "study-teacher"
@@ -49,10 +50,11 @@ def eight_runs(results: Path) -> str:
         ("as written: F1", {name: _f1(run) for name, run in before.items()}),
         ("as written, families whole: F1", {name: _f1(run) for name, run in before_whole.items()}),
         ("repaired: F1", {name: _f1(run) for name, run in after.items()}),
-        ("repaired: AUPRC", {name: with_interval(interval_of(_main(run)["auprc"])) for name, run in after.items()}),
+        ("repaired, no near-copies: F1", {name: _f1(run, TWIN_FREE) for name, run in after.items() if _leaks(run)}),
+        ("repaired: AUPRC", {name: _auprc(run) for name, run in after.items()}),
         ("repaired, families whole: F1", {name: _f1(run) for name, run in after_whole.items()}),
-        ("repaired: seeds", {name: str(len(run["seeds"])) for name, run in after.items()}),
-        ("repaired, families whole: seeds", {name: str(len(run["seeds"])) for name, run in after_whole.items()}),
+        ("repaired, families whole: AUPRC", {name: _auprc(run) for name, run in after_whole.items()}),
+        ("repaired: seeds", {name: _seeds(run, after_whole.get(name, run)) for name, run in after.items()}),
     ]
     shown = [(head, cells) for head, cells in columns if cells]
     lines = [f"| run | {' | '.join(head for head, _ in shown)} |", f"|---|{'---:|' * len(shown)}"]
@@ -99,7 +101,8 @@ def collapse(results: Path) -> str:
             lines.append(f"| {start.replace('-', ' ')} | {what} | {' | '.join(cells)} |")
     main = _main(study["runs"][0])
     end = f"{count(main['n'])} test rows, {count(main['positives'])} toxic; balanced sample, one seed."
-    return "\n".join([sentences, "", *lines, "", f"{end} {_teachers(results)}".strip()])
+    said = " ".join(filter(None, (end, _said(study), _teachers(results))))
+    return "\n".join([sentences, "", *lines, "", said])
 
 
 def _teachers(results: Path) -> str:
@@ -159,9 +162,22 @@ def _main(run: Run) -> Mapping[str, Any]:
     return found
 
 
-def _f1(run: Run) -> str:
+def _f1(run: Run, part: str = "") -> str:
     collapsed = " (collapsed)" if run["state"] == "collapsed" else ""
-    return with_interval(interval_of(_main(run)["f1"])) + collapsed
+    return with_interval(interval_of((run["slices"][part] if part else _main(run))["f1"])) + collapsed
+
+
+def _auprc(run: Run) -> str:
+    return with_interval(interval_of(_main(run)["auprc"]))
+
+
+def _leaks(run: Run) -> bool:
+    return TWIN_FREE in run["slices"]
+
+
+def _seeds(run: Run, whole: Run) -> str:
+    """Say how many seeds stand behind a run, and behind the same with families whole if they differ."""
+    return " and ".join(dict.fromkeys(str(len(one["seeds"])) for one in (run, whole)))
 
 
 def _both(run: Run) -> str:
