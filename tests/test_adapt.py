@@ -529,12 +529,13 @@ def test_preparing_writes_each_part_and_what_was_dropped(tmp_path, tiny_bert, da
 
 
 def test_what_was_prepared_can_be_trained_on_again(tmp_path, tiny_bert, data):
-    prepare_only(tiny.settings(tiny_bert, data), tmp_path / "data")
-    columns = {"messages": "messages", "labels": {"toxicity": "label"}}
-    row = json.loads((tmp_path / "data" / "train.jsonl").read_text().splitlines()[0])
-    assert set(row["labels"]) == {"toxicity"}
-    assert row["group"]
-    assert columns["messages"] in row
+    config = tiny.settings(tiny_bert, data)
+    prepared = prepare_only(config, tmp_path / "data")
+    again = {"sources": [{"path": str(tmp_path / "data")}], "prepare.split": "official", "prepare.language": "any"}
+    found = read_and_prepare(adaptox.config.override(config, again)).prepared
+    for before, after in ((prepared.train, found.train), (prepared.test, found.test)):
+        assert [row.conversation for row in before] == [row.conversation for row in after]
+        assert [dict(row.labels) for row in before] == [dict(row.labels) for row in after]
 
 
 def test_preparing_leaves_nothing_when_the_disk_refuses(tmp_path, tiny_bert, data, monkeypatch):

@@ -134,6 +134,20 @@ def test_messages_come_as_lists_or_as_json_text(tmp_path):
         assert plain(path)[0].conversation.messages() == messages
 
 
+def test_labels_and_scores_in_objects_are_found_by_their_field(tmp_path):
+    rows = [
+        {"text": "hello there", "labels": {"toxicity": 0}, "teacher": {}},
+        {"text": "you fool", "labels": {"toxicity": 1, "jailbreaking": 0}, "teacher": {"harassment": 0.9}},
+    ]
+    path = write(tmp_path / "mine.jsonl", "\n".join(json.dumps(row) for row in rows))
+    assert [(dict(e.labels), dict(e.teacher)) for e in plain(path)] == [
+        ({"toxicity": 0}, {}),
+        ({"toxicity": 1, "jailbreaking": 0}, {"harassment": 0.9}),
+    ]
+    renamed = plain(path, labels={"toxicity": "labels.jailbreaking"})
+    assert [dict(e.labels) for e in renamed] == [{}, {"toxicity": 0}]
+
+
 def test_a_folder_of_files_named_by_split_is_one_source(tmp_path):
     for name in ("train", "val", "test"):
         write(tmp_path / "mine" / f"{name}.csv", f"text,toxic\n{name} text,0\n")

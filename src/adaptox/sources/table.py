@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adaptox.config import ColumnMap, SourceConfig
@@ -44,7 +44,8 @@ def read_plain(config: SourceConfig) -> Reading:
     """Read a CSV, TSV, JSON Lines, JSON or Parquet file, or a folder of such files named by split.
 
     Without a mapping, the text is looked for in columns such as ``text`` or ``prompt``, the label in ``toxicity``,
-    ``toxic`` or ``label``, the split in ``split``.
+    ``toxic`` or ``label``, the split in ``split``. A field of an object is a column, such as ``labels.toxicity``;
+    those of ``labels`` and ``teacher`` are found, so that what `adaptox prepare` wrote can be read.
 
     Raises:
         DataError: what cannot be read, and where.
@@ -73,6 +74,7 @@ def to_examples(table: Table, columns: ColumnMap, source: str, split: Split | No
     Raises:
         DataError: a column that is not there, a cell that cannot be used, or an id that occurs twice.
     """
+    table = _unfolded(table)
     mapped = fit(columns, table)
     seen: dict[str, str] = {}
     examples = []
@@ -101,7 +103,7 @@ def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
         if name is not None and name not in there:
             raise DataError(f"{table.name} has no column {name!r}: {nearest(name, there)}; set it in columns")
     content, is_messages = _content(columns, table)
-    labels = tuple(columns.labels.items())
+    labels = tuple(columns.labels.items()) or _fields("labels", there)
     if not labels and not columns.teacher:
         usual = [name for name in LABEL_COLUMNS if name in there]
         if labels_needed and not usual:
@@ -114,7 +116,7 @@ def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
         content,
         is_messages,
         labels,
-        tuple(columns.teacher.items()),
+        tuple(columns.teacher.items()) or _fields("teacher", there),
         columns.id,
         columns.split or ("split" if "split" in there else None),
     )
@@ -129,6 +131,26 @@ def conversation(row: Row, mapped: Mapped) -> Conversation:
     value = row.cells.get(mapped.content)
     read = cells.messages if mapped.is_messages else cells.text
     return read(value, mapped.content, row.place)
+
+
+def _unfolded(table: Table) -> Table:
+    """Give every field of an object in a cell a column of its own, too, named ``COLUMN.FIELD``."""
+    if not any(isinstance(value, Mapping) for row in table.rows for value in row.cells.values()):
+        return table
+    rows = tuple(Row(row.place, dict(_fields_apart(row.cells))) for row in table.rows)
+    return replace(table, columns=tuple(dict.fromkeys(name for row in rows for name in row.cells)), rows=rows)
+
+
+def _fields_apart(row: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    for name, value in row.items():
+        yield name, value
+        if isinstance(value, Mapping):
+            yield from ((f"{name}.{field}", part) for field, part in value.items())
+
+
+def _fields(name: str, columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Pair the fields of an object that was unfolded with their columns."""
+    return tuple((column.removeprefix(f"{name}."), column) for column in columns if column.startswith(f"{name}."))
 
 
 def _content(columns: ColumnMap, table: Table) -> tuple[str, bool]:
