@@ -25,6 +25,7 @@ from adaptox.teach import Held
 TEXTS = [text for text, _ in tiny.texts()]
 TRUTH = np.array([[rude == 1] for _, rude in tiny.texts()])
 ALL = np.ones(TRUTH.shape, dtype=bool)
+EVEN = np.ones(len(TEXTS))
 # Read back from six digits.
 CLOSE = 1e-4
 
@@ -48,7 +49,7 @@ def done(request, tiny_bert, csv, tmp_path_factory):
 
 
 def lexicon():
-    parts = [fit_part(TEXTS, TRUTH, ALL, grams, 0).scaled(np.ones(1)) for grams in ("words", "characters")]
+    parts = [fit_part(TEXTS, TRUTH, ALL, EVEN, grams, 0).scaled(np.ones(1)) for grams in ("words", "characters")]
     return Lexicon(("toxicity",), tuple(parts))
 
 
@@ -66,7 +67,7 @@ def test_a_part_scores_as_a_regression_on_features_times_log_count_ratios(grams,
     regression = LogisticRegression(C=10, solver="liblinear", max_iter=1000, random_state=0)
     regression.fit(features.multiply(ratios).tocsr(), TRUTH[:60, 0])
     expected = regression.decision_function(vectorizer.transform(TEXTS[60:]).multiply(ratios).tocsr())
-    part = fit_part(TEXTS[:60], TRUTH[:60], ALL[:60], grams, 0)
+    part = fit_part(TEXTS[:60], TRUTH[:60], ALL[:60], EVEN[:60], grams, 0)
     np.testing.assert_allclose(part.score(TEXTS[60:])[:, 0], expected, atol=CLOSE)
 
 
@@ -86,15 +87,27 @@ def test_a_label_of_one_class_gets_no_weight_and_unknown_rows_teach_nothing():
     truth = np.column_stack([TRUTH[:, 0], np.zeros(len(TEXTS), dtype=bool), ~TRUTH[:, 0]])
     known = np.column_stack([ALL[:, 0], ALL[:, 0], np.arange(len(TEXTS)) < 45])
     truth[45:, 2] = TRUTH[45:, 0]
-    part = fit_part(TEXTS, truth, known, "words", 0)
+    part = fit_part(TEXTS, truth, known, EVEN, "words", 0)
     assert not part.weights[1].any()
     assert not part.score(TEXTS)[:, 1].any()
     assert np.corrcoef(part.score(TEXTS)[:, 0], part.score(TEXTS)[:, 2])[0, 1] < 0
 
 
+def test_rows_of_no_weight_teach_nothing_and_light_ones_little():
+    wrong, half = TRUTH.copy(), np.arange(len(TEXTS)) % 2 == 0
+    wrong[half] = ~wrong[half]
+    silent = fit_part(TEXTS, TRUTH, ALL & ~half[:, None], EVEN, "words", 0).score(TEXTS)
+    weightless, light, even = (
+        fit_part(TEXTS, wrong, ALL, np.where(half, weight, 1.0), "words", 0).score(TEXTS) for weight in (0, 0.1, 1)
+    )
+    assert weightless == pytest.approx(silent)
+    right = [np.corrcoef(scores[:, 0], TRUTH[:, 0])[0, 1] for scores in (weightless, light, even)]
+    assert right[0] > right[1] > right[2]
+
+
 def test_texts_without_a_common_word_are_refused():
     with pytest.raises(DataError, match=r"no words occur often enough in 2 texts: .* lexicon\.grams"):
-        fit_part(["one two", "three four"], TRUTH[:2], ALL[:2], "words", 0)
+        fit_part(["one two", "three four"], TRUTH[:2], ALL[:2], EVEN[:2], "words", 0)
 
 
 @pytest.mark.parametrize("written", ["", "{}", "[]", '{"labels": ["toxicity"], "parts": [{"grams": "words"}]}'])

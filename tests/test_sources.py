@@ -148,6 +148,12 @@ def test_labels_and_scores_in_objects_are_found_by_their_field(tmp_path):
     assert [dict(e.labels) for e in renamed] == [{}, {"toxicity": 0}]
 
 
+def test_rows_carry_the_weight_of_their_source(tmp_path):
+    plain_one, light = (write(tmp_path / f"{name}.csv", f"text,toxic\n{name} text,0\n") for name in ("one", "two"))
+    sources = [SourceConfig(path=str(plain_one)), SourceConfig(path=str(light), weight=0.5, use="train")]
+    assert [row.weight for reading in read_all(sources) for row in reading.examples] == [1, 0.5]
+
+
 def test_a_folder_of_files_named_by_split_is_one_source(tmp_path):
     for name in ("train", "val", "test"):
         write(tmp_path / "mine" / f"{name}.csv", f"text,toxic\n{name} text,0\n")

@@ -144,6 +144,19 @@ def test_rows_without_a_label_teach_nothing_about_it(tiny_bert):
     assert train.targets(unknown, config.outputs, config.labels).known.sum() == 1
 
 
+def test_labels_count_for_their_weight_in_training_and_alike_where_they_are_measured(tiny_bert):
+    config = toy.config_of(tiny_bert)
+    base = model.load_base(config.base, config.label_set, 0)
+    encoder = toy.Encoder(base.tokenizer, base.pad_token_id, config.encode, config.text)
+    pair = [Example(name, Conversation.of(name), {"toxicity": value}) for name, value in (("good", 0), ("bad", 1))]
+    examples = [pair[0], dataclasses.replace(pair[1], weight=0.25)]
+    training, measured = (Rows(examples, encoder, config, {}, weighted) for weighted in (True, False))
+    assert Collator(encoder)([training[0], training[1]])["known"].tolist() == [[1], [0.25]]
+    assert Collator(encoder)([measured[0], measured[1]])["known"].tolist() == [[1], [1]]
+    assert training.prior.tolist() == pytest.approx([0.2])
+    assert measured.prior.tolist() == pytest.approx([0.5])
+
+
 # --- precision
 
 

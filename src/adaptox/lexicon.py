@@ -131,7 +131,9 @@ class Lexicon:
             ) from error
 
 
-def fit_part(texts: Sequence[str], truth: BoolArray, known: BoolArray, grams: Grams, seed: int) -> Part:
+def fit_part(
+    texts: Sequence[str], truth: BoolArray, known: BoolArray, weights: FloatArray, grams: Grams, seed: int
+) -> Part:
     """Fit one kind of n-grams: logistic regression on TF-IDF times naive Bayes' log-count ratios.
 
     The ratios let few rows say more (Wang and Manning, Baselines and Bigrams, 2012); they end up in the weights.
@@ -141,6 +143,7 @@ def fit_part(texts: Sequence[str], truth: BoolArray, known: BoolArray, grams: Gr
         texts: rendered.
         truth: (texts, labels), whether the label holds.
         known: (texts, labels), whether that is known.
+        weights: (texts,), what their labels count for; with 0, they say nothing.
         grams: which kind.
         seed: of the solver.
 
@@ -156,7 +159,8 @@ def fit_part(texts: Sequence[str], truth: BoolArray, known: BoolArray, grams: Gr
             f"lexicon: no {grams} occur often enough in {len(texts)} texts: give more data, or leave lexicon.grams "
             "empty"
         ) from error
-    fitted = [_fit_label(features, truth[:, column], known[:, column], seed) for column in range(truth.shape[1])]
+    said = known & (weights > 0)[:, None]
+    fitted = [_fit_label(features, truth[:, at], said[:, at], weights, seed) for at in range(truth.shape[1])]
     return Part(
         grams,
         tuple(vectorizer.get_feature_names_out().tolist()),
@@ -166,22 +170,22 @@ def fit_part(texts: Sequence[str], truth: BoolArray, known: BoolArray, grams: Gr
     )
 
 
-def _fit_label(features: csr_matrix, truth: BoolArray, known: BoolArray, seed: int) -> tuple[FloatArray, float]:
+def _fit_label(
+    features: csr_matrix, truth: BoolArray, known: BoolArray, weights: FloatArray, seed: int
+) -> tuple[FloatArray, float]:
     from sklearn.linear_model import LogisticRegression
 
     if truth[known].all() or not truth[known].any():
         return np.zeros(features.shape[1]), 0.0
-    ratios = _log_count_ratios(features[known] > 0, truth[known])
+    ratios = _log_count_ratios(features[known] > 0, truth[known], weights[known])
     regression = LogisticRegression(C=_C, solver="liblinear", max_iter=_STEPS, random_state=seed)
-    regression.fit(features[known].multiply(ratios).tocsr(), truth[known])
+    regression.fit(features[known].multiply(ratios).tocsr(), truth[known], sample_weight=weights[known])
     return regression.coef_[0] * ratios, float(regression.intercept_[0])
 
 
-def _log_count_ratios(present: csr_matrix, truth: BoolArray) -> FloatArray:
+def _log_count_ratios(present: csr_matrix, truth: BoolArray, weights: FloatArray) -> FloatArray:
     """Say how much more often each n-gram occurs where the label holds: log of the ratio of smoothed shares."""
-    there, elsewhere = (
-        1 + np.asarray(present[rows].sum(axis=0), dtype=np.float64).ravel() for rows in (truth, ~truth)
-    )
+    there, elsewhere = (1 + weights[rows] @ present[rows] for rows in (truth, ~truth))
     ratios: FloatArray = np.log((there / there.sum()) / (elsewhere / elsewhere.sum()))
     return ratios
 

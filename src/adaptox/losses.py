@@ -2,6 +2,7 @@
 
 In every function `logits`, `targets` and `mask` have the shape (batch, labels); `targets` holds 0 or 1, or in
 distillation a teacher's score between them, and anything where that is unknown; `mask` is true where it is known.
+For labels it may hold weights in place of true, by which their losses are multiplied.
 Half-precision logits are raised to float32. Without a known label the loss is 0, and so is its gradient.
 
 In the formulas z is the logit, s the sigmoid, y the target.
@@ -175,7 +176,7 @@ def multi_target(
     Args:
         logits: uncalibrated.
         truth: 0 or 1.
-        known: which labels are known.
+        known: which labels are known, or their weights.
         soft: a teacher's scores in [0, 1].
         soft_known: which scores are known.
         loss: of the labels.
@@ -256,7 +257,7 @@ def _widen(logits: torch.Tensor, targets: torch.Tensor, mask: torch.Tensor) -> t
 
 def _mean(losses: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     known = mask.bool()
-    return losses.masked_fill(~known, 0.0).sum() / known.sum().clamp(min=1)
+    return (losses.masked_fill(~known, 0.0) * mask).sum() / known.sum().clamp(min=1)
 
 
 def _weighted_mean(losses: torch.Tensor, mask: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:

@@ -121,7 +121,8 @@ def _texts(rows: Sequence[Example], config: Config) -> list[str]:
 def _fit(rows: Sequence[Example], config: Config, grams: Grams) -> Part:
     truth = np.array([[row.labels.get(label) == 1 for label in config.labels] for row in rows])
     known = np.array([[label in row.labels for label in config.labels] for row in rows])
-    return fit_part(_texts(rows, config), truth, known, grams, config.seed)
+    weights = np.array([row.weight for row in rows])
+    return fit_part(_texts(rows, config), truth, known, weights, grams, config.seed)
 
 
 def _weigh(held: Held, label: str, words: Sequence[FloatArray]) -> FloatArray:

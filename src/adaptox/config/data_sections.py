@@ -61,6 +61,9 @@ class SourceConfig(Section):
     use: Literal["all", "train"] = "all"
     """all takes rows into every part; train mixes them into the training part alone, without those whose family is
     in another source's validation or test part."""
+    weight: float = Field(1.0, ge=0)
+    """What its rows' labels count for in training, beside those of a source with 1; measured are all rows alike. At
+    0 its rows teach through a teacher's scores alone (distill)."""
 
 
 class PrepareConfig(Section):

@@ -75,6 +75,9 @@ def read_all(sources: Sequence[SourceConfig], seed: int = 0) -> tuple[Reading, .
         if source.use == "train":
             helping = (replace(example, split=None, only_train=True) for example in reading.examples)
             reading = replace(reading, examples=tuple(helping))
+        if source.weight != 1:
+            weighted = (replace(example, weight=source.weight) for example in reading.examples)
+            reading = replace(reading, examples=tuple(weighted))
         if not taken.isdisjoint(example.id for example in reading.examples):
             renamed = tuple(replace(example, id=f"{number}:{example.id}") for example in reading.examples)
             reading = replace(reading, examples=renamed)

@@ -124,6 +124,7 @@ def _words(config: Config, grams: Grams, labelled: Sequence[Example], fold_of: I
     texts = np.array([text.render(row.conversation, config.text).text for row in labelled], dtype=object)
     known = np.array([[label in row.labels for label in config.labels] for row in labelled])
     truth = np.array([[row.labels.get(label) == 1 for label in config.labels] for row in labelled])
+    weights = np.array([row.weight for row in labelled])
     logits = np.zeros(truth.shape)
     for fold in range(config.teach.folds):
         held, rest = fold_of == fold, fold_of != fold
@@ -133,7 +134,7 @@ def _words(config: Config, grams: Grams, labelled: Sequence[Example], fold_of: I
                 raise DataError(
                     f"a fold without both classes of {label!r} teaches nothing: lower {_SETTING}, or give more data"
                 )
-        part = fit_part(texts[rest].tolist(), truth[rest], known[rest], grams, config.seed)
+        part = fit_part(texts[rest].tolist(), truth[rest], known[rest], weights[rest], grams, config.seed)
         logits[held] = part.score(texts[held].tolist())
     return logits
 
@@ -152,7 +153,14 @@ def _hash(config: Config, rows: Sequence[Example]) -> str:
     read = config.model_dump(mode="json", exclude={"name", "teach", "sources", "evaluate", "threshold", "lexicon"})
     read["folds"] = config.teach.folds
     content = [
-        [row.id, row.conversation.messages(), dict(sorted(row.labels.items())), row.group, row.only_train]
+        [
+            row.id,
+            row.conversation.messages(),
+            dict(sorted(row.labels.items())),
+            row.group,
+            row.only_train,
+            row.weight,
+        ]
         for row in (replace(row, teacher={}) for row in rows)
     ]
     whole = json.dumps([version("adaptox"), read, content], sort_keys=True)

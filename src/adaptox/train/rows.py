@@ -67,11 +67,11 @@ def encoder_for(base: model.Base, config: Config) -> Encoder:
 
 
 class Row(TypedDict):
-    """One example: its token ids, and (outputs,) arrays of its labels and of a teacher's scores."""
+    """One example: its token ids, and (outputs,) arrays of its labels, their weights, and a teacher's scores."""
 
     input_ids: tuple[int, ...]
     truth: FloatArray
-    known: BoolArray
+    known: FloatArray
     soft: FloatArray
     soft_known: BoolArray
 
@@ -84,13 +84,21 @@ class Rows(Dataset[Row]):
         encoder: tokenises their first window.
         config: which labels and scores are learnt.
         scales: of the teacher's scores; name → scale, fitted on the training part.
+        weighted: whether an example's labels count for its weight, or all alike.
     """
 
     def __init__(
-        self, examples: Sequence[Example], encoder: Encoder, config: Config, scales: Mapping[str, Scale]
+        self,
+        examples: Sequence[Example],
+        encoder: Encoder,
+        config: Config,
+        scales: Mapping[str, Scale],
+        weighted: bool = False,
     ) -> None:
         self._tokens = encoder.heads([example.conversation for example in examples])
         self._hard = targets(examples, config.outputs, config.labels)
+        weights = np.array([example.weight if weighted else 1.0 for example in examples], dtype=np.float32)
+        self._weights = self._hard.known * weights[:, None]
         found = [example.teacher for example in examples]
         self._soft = _laid_out(found, config.outputs, config.distill.targets)
         for column, name in enumerate(config.outputs):
@@ -104,7 +112,7 @@ class Rows(Dataset[Row]):
         return Row(
             input_ids=self._tokens[index],
             truth=self._hard.truth[index],
-            known=self._hard.known[index],
+            known=self._weights[index],
             soft=self._soft.truth[index],
             soft_known=self._soft.known[index],
         )
@@ -116,14 +124,15 @@ class Rows(Dataset[Row]):
 
     @property
     def prior(self) -> torch.Tensor:
-        """Share of positives among the known labels, shape (outputs,)."""
-        known = self._hard.known.sum(axis=0).clip(min=1)
-        return torch.from_numpy(self._hard.truth.sum(axis=0) / known).float()
+        """Share of positives among the known labels, weighted, shape (outputs,)."""
+        total = self._weights.sum(axis=0)
+        positive = (self._hard.truth * self._weights).sum(axis=0)
+        return torch.from_numpy(positive / np.where(total == 0, 1, total)).float()
 
     def indifferent_loss(self, objective: Objective, device: torch.device) -> float:
         """Compute the loss of a model that gives every row the logit 0."""
         truth, soft = (torch.from_numpy(side.truth).float().to(device) for side in (self._hard, self._soft))
-        known, soft_known = (torch.from_numpy(side.known).to(device) for side in (self._hard, self._soft))
+        known, soft_known = (torch.from_numpy(side).to(device) for side in (self._weights, self._soft.known))
         return float(objective(torch.zeros_like(truth), truth, known, soft, soft_known))
 
 
