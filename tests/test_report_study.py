@@ -226,7 +226,7 @@ def make_study(panels=("",), cases=CASES, paper=PAPER, before=False, states=(), 
         paper=paper,
         before={(run.panel, run.name): {"f1": Interval(0.0, 0.0, 0.0)} for run in found} if before else {},
         before_title="as published" if before else "",
-        teachers=("runs/teacher/bundle",),
+        teachers=dict.fromkeys(panels, "The teacher is our own."),
         agreement=(TeacherAgreement("violence", 1021, Interval(0.61, 0.57, 0.66)),),
         notes=("The teacher is our own.",),
         hardware="Intel Xeon, 2 cores, 8 GB",
@@ -264,7 +264,7 @@ def html_page(folder):
 def plain():
     """One panel of two runs with one seed each, nothing else."""
     bare = make_study(cases=CASES[:2], paper={}, seeds=(0,), n_mistakes=0)
-    return dataclasses.replace(bare, error_shares=(), teachers=(), agreement=(), pairs=(), notes=(), question="")
+    return dataclasses.replace(bare, error_shares=(), teachers={}, agreement=(), pairs=(), notes=(), question="")
 
 
 @pytest.fixture(scope="module")
@@ -555,8 +555,8 @@ def test_every_table_says_whose_the_teacher_is(story, plain):
         made = [tables.shared_grids(told), *(tables.panel_grids(told, panel) for panel in told.panels)]
         return [grid.caption for grids in made for grid in grids.values()]
 
-    assert all("a model of ours, and not OpenAI's" in caption for caption in captions(story))
-    assert not any("OpenAI" in caption for caption in captions(plain))
+    assert all(caption.endswith("The teacher is our own.") for caption in captions(story))
+    assert not any("teacher" in caption for caption in captions(plain))
 
 
 def test_table_4_has_spread_seeds_and_the_thresholds_origin(story, plain):

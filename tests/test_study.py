@@ -23,9 +23,9 @@ from adaptox.records import silent
 from adaptox.study import StudyConfig, load_study, plan
 from adaptox.study.keys import Keys
 from adaptox.study.pairs import resamples_for
+from adaptox.study.panels import read_panels, whose
 from adaptox.study.paper import PAPER
 from adaptox.study.results import mean_draws
-from adaptox.study.story import read_panels
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("study*.toml"))
@@ -388,7 +388,44 @@ def test_a_random_split_says_what_it_leaks_to_each_way_to_sample(tiny_bert, tmp_
     assert len({leak.rows for leak in leaks.values()}) == 2
     for name, leak in leaks.items():
         assert any(f"so {leak.rows} of " in note and f"rows that {name} " in note for note in panel.notes)
-    assert len(panel.twins) == max(leak.rows for leak in leaks.values())
+    # Whoever shares a test part is judged on the same rows, those that the larger sample repeats left out.
+    assert {len(twins) for twins in panel.twins.values()} == {max(leak.rows for leak in leaks.values())}
+    assert panel.twins.keys() == leaks.keys()
+
+
+def test_runs_that_are_split_otherwise_share_no_near_copies(tiny_bert, tmp_path):
+    copies = [(f"{text} {word}", label) for text, label in tiny.texts() for word in ("now", "please now")]
+    data = tiny.write_csv(tmp_path / "copies.csv", copies)
+    axes = {"group": {value: {"prepare.group": value} for value in ("family", "none")}}
+    common = {**tables(tiny_bert, data)["common"], "prepare": {"language": "any"}}
+    runs = plan(StudyConfig.model_validate(tables(tiny_bert, data, axes=axes, common=common)))
+    twins = read_panels(runs, silent)[""].twins
+    assert twins.keys() == {"none"}
+    assert len(twins["none"]) == read_and_prepare(runs[1].config).prepared.manifest.test_leak.rows
+
+
+def test_without_a_test_part_validation_is_held_against_training_alone(tiny_bert, csv):
+    common = {**tables(tiny_bert, csv)["common"], "prepare": {"test_fraction": 0, "group": "none"}}
+    runs = plan(StudyConfig.model_validate(tables(tiny_bert, csv, common=common)))
+    panel = read_panels(runs, silent)[""]
+    assert not any(panel.twins.values())
+    assert panel.texts
+
+
+@pytest.mark.parametrize(
+    ("taught", "said"),
+    [
+        (None, "a model of ours, and not OpenAI's moderation."),
+        ({"kind": "crossfit"}, "a model of ours, and not OpenAI's moderation."),
+        ({"kind": "column"}, "the scores that the data has."),
+        ({"kind": "moderation", "model": "m", "url": "http://here"}, "what m at http://here said."),
+        ({"kind": "model", "model": "some/classifier"}, "made by some/classifier."),
+    ],
+)
+def test_whose_a_teacher_is_follows_from_what_was_asked(tmp_path, taught, said):
+    if taught:
+        (tmp_path / "teacher.json").write_text(json.dumps({"kind": taught["kind"], "config": {"teach": taught}}))
+    assert whose(tmp_path) == f"The teacher is {tmp_path}, {said}"
 
 
 def test_rows_that_a_random_split_leaks_are_a_slice_and_a_kind_of_mistakes(tiny_bert, tmp_path):
@@ -401,7 +438,7 @@ def test_rows_that_a_random_split_leaks_are_a_slice_and_a_kind_of_mistakes(tiny_
     for run in story.runs:
         everything, rest = (run.evaluations[0].slices[name] for name in ("all", "twin-free"))
         assert 0 < rest.n < everything.n
-    leaked = [share.n for share in story.error_shares if share.rows == "near-copies of rows learned from"]
+    leaked = [share.n for share in story.error_shares if share.rows == "near-copies of training rows"]
     assert sum(leaked) == len(story.runs) * (everything.n - rest.n)
 
 
