@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import endpoint
 import tiny
@@ -14,8 +15,9 @@ from adaptox import teach, train
 from adaptox.adapt import adapt, make_lesson, plan_lesson, read_and_prepare
 from adaptox.config import EvaluateConfig, SourceConfig
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError
-from adaptox.records import Conversation, Example
+from adaptox.records import Conversation, Example, silent
 from adaptox.teach import lessons
+from adaptox.teach.crossfit import crossfit
 from adaptox.train import soup
 
 MEASURE = EvaluateConfig(resamples=100)
@@ -104,6 +106,30 @@ def test_rows_that_only_help_training_are_trained_on_and_not_scored(tiny_bert, c
     lesson = make_lesson(config.model_copy(update={"sources": tuple(both)}), tmp_path / "teacher")
     assert lesson.scored == len(learnt(config))
     assert all(sum(id_.startswith("more/") for id_ in fold) == 30 for fold in seen)
+
+
+def test_words_hear_little_of_rows_that_weigh_little(tiny_bert, csv):
+    config = config_of(tiny_bert, csv)
+    rows = learnt(config)
+    truth = [row.labels["toxicity"] for row in rows]
+
+    def auroc(weight):
+        denied = [
+            replace(row, id=f"no/{row.id}", group=f"no/{row.group}", labels={"toxicity": 1 - value}, weight=weight)
+            for row, value in zip(rows, truth, strict=True)
+        ]
+        found = crossfit(config, (*rows, *denied), silent)
+        return roc_auc_score(truth, found.probs[: len(rows), 0])
+
+    assert auroc(0.01) > 0.95 > 0.6 > auroc(1.0)
+
+
+def test_a_network_is_trained_again_where_a_source_weighs_otherwise(tiny_bert, csv, tmp_path, seen):
+    config = config_of(tiny_bert, csv, members=["settings"])
+    for weight in (1.0, 0.5):
+        sources = tuple(source.model_copy(update={"weight": weight}) for source in config.sources)
+        make_lesson(config.model_copy(update={"sources": sources}), tmp_path / str(weight))
+    assert len(seen) == 2 * FOLDS
 
 
 def test_what_is_finished_is_not_trained_again(tiny_bert, csv, tmp_path, seen):

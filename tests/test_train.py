@@ -157,6 +157,15 @@ def test_labels_count_for_their_weight_in_training_and_alike_where_they_are_meas
     assert measured.prior.tolist() == pytest.approx([0.5])
 
 
+def test_what_weighs_next_to_nothing_teaches_next_to_nothing(tiny_bert, tmp_path):
+    def losses(weight):
+        learnt = [dataclasses.replace(example, weight=weight) for example in toy.TRAIN]
+        history = toy.fit(tiny_bert, tmp_path / str(weight), learnt=learnt, train__epochs=1).fitted.history
+        return [entry["loss"] for entry in history if "loss" in entry]
+
+    assert max(losses(1e-6)) < 1e-4 < 0.1 < min(losses(1.0))
+
+
 # --- precision
 
 

@@ -143,7 +143,7 @@ def fit_part(
         texts: rendered.
         truth: (texts, labels), whether the label holds.
         known: (texts, labels), whether that is known.
-        weights: (texts,), what their labels count for; with 0, they say nothing.
+        weights: (texts,), above 0, what their labels count for.
         grams: which kind.
         seed: of the solver.
 
@@ -159,8 +159,7 @@ def fit_part(
             f"lexicon: no {grams} occur often enough in {len(texts)} texts: give more data, or leave lexicon.grams "
             "empty"
         ) from error
-    said = known & (weights > 0)[:, None]
-    fitted = [_fit_label(features, truth[:, at], said[:, at], weights, seed) for at in range(truth.shape[1])]
+    fitted = [_fit_label(features, truth[:, at], known[:, at], weights, seed) for at in range(truth.shape[1])]
     return Part(
         grams,
         tuple(vectorizer.get_feature_names_out().tolist()),

@@ -1,8 +1,8 @@
-"""Losses: (logits, targets, mask) → one number, the mean over the labels that are known.
+"""Losses: (logits, targets, mask) → one number, the mean over what is known.
 
 In every function `logits`, `targets` and `mask` have the shape (batch, labels); `targets` holds 0 or 1, or in
 distillation a teacher's score between them, and anything where that is unknown; `mask` is true where it is known.
-For labels it may hold weights in place of true, by which their losses are multiplied.
+For labels it may hold weights above 0 in place of true, which multiply the losses before their mean is taken.
 Half-precision logits are raised to float32. Without a known label the loss is 0, and so is its gradient.
 
 In the formulas z is the logit, s the sigmoid, y the target.

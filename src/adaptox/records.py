@@ -121,7 +121,7 @@ class Example:
         annotated_by_human: whether a person labelled the row, None if that is not known.
         twin: a row of a published test split whose family also occurs in its train split.
         only_train: it may help training and nothing else: it is in no other part, and nothing is fitted on it.
-        weight: of its labels where something is learned from them; with 0 they say nothing.
+        weight: of its labels where something is learned from them; above 0.
     """
 
     id: str

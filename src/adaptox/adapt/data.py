@@ -85,6 +85,8 @@ def is_toxic_chat_test(test: tuple[Example, ...], config: Config) -> bool:
 def prepare_only(config: Config, out: Path, overwrite: bool = False, progress: Progress = silent) -> Prepared:
     """Write the cleaned and split data into a folder: a JSONL file for each part, manifest, dropped rows.
 
+    The folder can be read as a source. How much a source counted, and whether it only helped training, is lost.
+
     Raises:
         InputError: the data or the folder cannot be used.
         StorageError: the disk refused; nothing is left behind then.

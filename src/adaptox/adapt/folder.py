@@ -258,8 +258,9 @@ def _with_later_keys(stored: Mapping[str, Any]) -> Mapping[str, Any]:
     """Fill in settings that there were not yet when these were written: their defaults keep what was."""
     try:
         filled: Mapping[str, Any] = json.loads(resolved_json(parse(dict(stored))))
-    except ConfigError:  # it holds a key that there is no more, which the comparison names
-        return stored
+    except ConfigError:  # it holds a key or a value that is refused by now, which the comparison names
+        defaults = dict(_leaves(json.loads(resolved_json(parse({})))))
+        return {**defaults, **dict(_leaves(stored))}
     return filled
 
 

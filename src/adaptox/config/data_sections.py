@@ -38,7 +38,8 @@ class ColumnMap(Section):
     messages: str | None = None
     """Column of messages in OpenAI's chat form (a list, or JSON text)."""
     labels: dict[str, str] = {}
-    """Our label name → column holding 0 or 1 (an empty cell is unknown)."""
+    """Our label name → column holding 0 or 1 (an empty cell is unknown). A field of an object is a column, such as
+    labels.toxicity; if none is named and none has a usual name, those of `labels` are taken, and of `teacher`."""
     teacher: dict[str, str] = {}
     """Our label name → column holding a score in [0, 1] (an empty cell is unknown)."""
     split: str | None = None
@@ -61,9 +62,9 @@ class SourceConfig(Section):
     use: Literal["all", "train"] = "all"
     """all takes rows into every part; train mixes them into the training part alone, without those whose family is
     in another source's validation or test part."""
-    weight: float = Field(1.0, ge=0)
-    """What its rows' labels count for in training, beside those of a source with 1; measured are all rows alike. At
-    0 its rows teach through a teacher's scores alone (distill)."""
+    weight: float = Field(1.0, gt=0)
+    """What its rows' labels count for in training, beside those of a source with 1. A teacher's scores count alike
+    for all rows, and so does what is measured."""
 
 
 class PrepareConfig(Section):

@@ -84,7 +84,7 @@ def mark_families(
 
 
 def data_sha256(examples: Iterable[Example], text: TextConfig) -> str:
-    """Hash what a model and its numbers depend on: ids, rendered texts, labels, teacher scores, splits, in order.
+    """Hash what a model and its numbers depend on: ids, rendered texts, labels, teacher scores, splits, weights.
 
     Args:
         examples: of all parts.
@@ -98,6 +98,7 @@ def data_sha256(examples: Iterable[Example], text: TextConfig) -> str:
             sorted(example.labels.items()),
             sorted(example.teacher.items()),
             example.split,
+            *([] if example.weight == 1 else [example.weight]),
         ]
         digest.update(json.dumps(row).encode() + b"\n")
     return digest.hexdigest()

@@ -44,8 +44,9 @@ def read_plain(config: SourceConfig) -> Reading:
     """Read a CSV, TSV, JSON Lines, JSON or Parquet file, or a folder of such files named by split.
 
     Without a mapping, the text is looked for in columns such as ``text`` or ``prompt``, the label in ``toxicity``,
-    ``toxic`` or ``label``, the split in ``split``. A field of an object is a column, such as ``labels.toxicity``;
-    those of ``labels`` and ``teacher`` are found, so that what `adaptox prepare` wrote can be read.
+    ``toxic`` or ``label``, the split in ``split``. A field of an object is a column, such as ``labels.toxicity``.
+    Without a usual label, the fields of ``labels`` and ``teacher`` are taken, so that what `adaptox prepare` wrote
+    can be read.
 
     Raises:
         DataError: what cannot be read, and where.
@@ -103,20 +104,22 @@ def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
         if name is not None and name not in there:
             raise DataError(f"{table.name} has no column {name!r}: {nearest(name, there)}; set it in columns")
     content, is_messages = _content(columns, table)
-    labels = tuple(columns.labels.items()) or _fields("labels", there)
-    if not labels and not columns.teacher:
+    labels, teacher = tuple(columns.labels.items()), tuple(columns.teacher.items())
+    if not labels and not teacher:
         usual = [name for name in LABEL_COLUMNS if name in there]
-        if labels_needed and not usual:
+        if not usual:
+            labels, teacher = _fields("labels", there), _fields("teacher", there)
+        if labels_needed and not (usual or labels):
             raise DataError(
                 f"{table.name} has no label column: expected one of {', '.join(LABEL_COLUMNS)}, or columns.labels "
                 f'= {{{TOXICITY} = "NAME"}} in the settings (there are: {", ".join(there)})'
             )
-        labels = ((TOXICITY, usual[0]),) if usual else ()
+        labels = ((TOXICITY, usual[0]),) if usual else labels
     return Mapped(
         content,
         is_messages,
         labels,
-        tuple(columns.teacher.items()) or _fields("teacher", there),
+        teacher,
         columns.id,
         columns.split or ("split" if "split" in there else None),
     )
@@ -149,8 +152,9 @@ def _fields_apart(row: Mapping[str, object]) -> Iterator[tuple[str, object]]:
 
 
 def _fields(name: str, columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Pair the fields of an object that was unfolded with their columns."""
-    return tuple((column.removeprefix(f"{name}."), column) for column in columns if column.startswith(f"{name}."))
+    """Pair the fields of an object that was unfolded with their columns; it is a column itself, too."""
+    found = [column for column in columns if column.startswith(f"{name}.")] if name in columns else []
+    return tuple((column.removeprefix(f"{name}."), column) for column in found)
 
 
 def _content(columns: ColumnMap, table: Table) -> tuple[str, bool]:
