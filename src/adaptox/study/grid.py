@@ -47,7 +47,8 @@ class StudyConfig(Section):
     beside: str = ""
     """study.json of a finished study, whose runs of the same name are shown as `before`."""
     needs: dict[str, str] = Field(default_factory=dict)
-    """Run folder → its settings file: runs that are made first, unless they are finished, such as a base."""
+    """Folder → its settings file: what is made first, unless it is there, such as a base, or, from a file with a
+    `teach` table, a teacher's scores."""
     common: Changes = Field(default_factory=dict)
     """Settings of every run."""
     axes: dict[str, dict[str, Changes] | list[Any]] = Field(min_length=1)

@@ -34,7 +34,7 @@ class Panel:
     Attributes:
         texts: example id → rendered text, of the test rows.
         data_sha256: of the prepared rows.
-        notes: gaps that a reader of the numbers must know, and what a random split leaks.
+        notes: gaps that a reader of the numbers must know, and what a random split leaks to each way to sample.
     """
 
     texts: Mapping[str, str]
@@ -56,8 +56,8 @@ def read_panels(runs: Sequence[Planned], progress: Progress) -> dict[str, Panel]
     Raises:
         InputError: a source cannot be read.
     """
-    first = {run.panel: run for run in reversed(runs)}
-    return {panel: _panel(run, progress) for panel, run in reversed(first.items())}
+    panels = dict.fromkeys(run.panel for run in runs)
+    return {panel: _panel([run for run in runs if run.panel == panel], progress) for panel in panels}
 
 
 def tell(
@@ -133,18 +133,24 @@ def _summary(run: Mapping[str, Any]) -> Summary:
     }
 
 
-def _panel(run: Planned, progress: Progress) -> Panel:
-    config = run.config
+def _panel(runs: Sequence[Planned], progress: Progress) -> Panel:
+    first, config = runs[0], runs[0].config
     data = read_and_prepare(config, progress)
     notes = [note for reading in data.readings for note in reading.origin.notes]
     if config.distill.teacher:
         notes.insert(0, f"The teacher is {config.distill.teacher}, a model of ours, and not OpenAI's moderation.")
-    if config.prepare.split == "resplit" and config.prepare.group == "none":
-        leak = data.prepared.manifest.test_leak
+    leaks = {}
+    # A balanced sample learns from fewer near-copies of test rows than all rows do.
+    for prepare, run in {run.config.prepare: run for run in reversed(runs)}.items():
+        if prepare.split == "resplit" and prepare.group == "none":
+            there = data if run is first else read_and_prepare(run.config, progress)
+            leaks[run.name] = there.prepared.manifest.test_leak
+    for name, leak in leaks.items():
         notes.insert(
             0,
-            f"{run.panel or 'All runs'}: rows were split at random, so {leak.rows} of {leak.of_rows} test rows "
-            f"({leak.positive} of {leak.of_positive} positive ones) have a near-copy in training.",
+            f"{first.panel or 'All runs'}: rows were split at random, so {leak.rows} of {leak.of_rows} test rows "
+            f"({leak.positive} of {leak.of_positive} positive ones) have a near-copy in the rows that {name}"
+            f"{' and its like learn' if len(leaks) > 1 else ' learns'} from.",
         )
     texts = {example.id: render(example.conversation, config.text).text for example in data.judged}
     return Panel(texts, data.prepared.manifest.sha256, tuple(notes))
