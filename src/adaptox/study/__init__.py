@@ -91,7 +91,7 @@ def study(
         out.mkdir(parents=True, exist_ok=True)
     RunFolder(out).write(PLAN, config.model_dump(mode="json"))
     ended = run_all(orders, jobs, watch, engine)
-    results = _results(runs, config.against, out, ended, progress)
+    results = _results(runs, config.against, panels, out, ended, progress)
     story = _tell(config, results, panels, [note for note in needed if note], runs[0].config.data_seed, command)
     write_study(story, out)
     RunFolder(out).write(RESULT, to_json(story))
@@ -133,7 +133,12 @@ def _check(out: Path) -> None:
 
 
 def _results(
-    runs: Sequence[Planned], against: str, out: Path, ended: Mapping[str, Ended], progress: Progress
+    runs: Sequence[Planned],
+    against: str,
+    panels: Mapping[str, Panel],
+    out: Path,
+    ended: Mapping[str, Ended],
+    progress: Progress,
 ) -> tuple[Result, ...]:
     """Read every finished run, and put the seeds of each configuration together.
 
@@ -153,7 +158,8 @@ def _results(
             if run.label not in errors:
                 more = {"resamples": max(run.config.evaluate.resamples, enough)}
                 measure = run.config.evaluate.model_copy(update=more)
-                seeds[run.seed] = read_seed(out / RUNS / run.label, measure, run.config.data_seed)
+                twins = panels[run.panel].twins
+                seeds[run.seed] = read_seed(out / RUNS / run.label, measure, run.config.data_seed, twins)
             done += 1
             progress("measure", done, len(runs))
         failed = {run.seed: errors[run.label] for run in own if run.label in errors}

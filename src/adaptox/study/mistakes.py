@@ -12,11 +12,12 @@ from adaptox.evaluate import Interval, ScoredRows
 from adaptox.evaluate.resample import draw_weights, interval
 from adaptox.records import BoolArray
 from adaptox.report.study.values import ErrorShare, StudyMistake
-from adaptox.study.results import Result
+from adaptox.study.results import TWIN_FREE, Result
 
 # At most so many rows of a panel are listed.
 _LISTED = 150
 _LONG_CHARS = 400
+_TWIN_FREE = ("T", TWIN_FREE)  # of a published test split, of any other
 # The paper says that technical prompts, on PyTorch or Kubernetes, are flagged because of their jargon.
 _TECHNICAL = re.compile(
     r"\b(python|java(script)?|typescript|c\+\+|c#|rust|golang|php|sql|html|css|bash|powershell|linux|docker|kubernetes|"
@@ -78,8 +79,8 @@ def _of_panel(panel: str, runs: Sequence[Result], texts: Mapping[str, str]) -> I
         "technical": kinds["technical prompts"],
         **{n: rows.slices[n] for n in ("jailbreak",) if n in rows.slices},
     }
-    if "twin-free" in rows.slices:
-        tagged["twin"] = ~rows.slices["twin-free"]
+    if (twins := _twins(rows)) is not None:
+        tagged["twin"] = twins
     order = sorted(np.flatnonzero(2 * counts >= len(runs)), key=lambda at: (-counts[at], rows.ids[at]))
     for at in order[:_LISTED]:
         yield StudyMistake(
@@ -104,7 +105,14 @@ def _kinds(rows: ScoredRows, texts: Mapping[str, str]) -> dict[str, BoolArray]:
     }
     if "jailbreak" in rows.slices:
         kinds["jailbreak attempts"] = rows.slices["jailbreak"]
+    if (twins := _twins(rows)) is not None:
+        kinds["near-copies of rows learned from"] = twins
     return kinds
+
+
+def _twins(rows: ScoredRows) -> BoolArray | None:
+    """Give the rows with a near-copy in what was learned from; None where the split left none there."""
+    return next((~rows.slices[name] for name in _TWIN_FREE if name in rows.slices), None)
 
 
 def _shares(result: Result, kinds: Mapping[str, BoolArray], weights: np.ndarray) -> Iterator[ErrorShare]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +26,8 @@ from adaptox.study.grid import Planned
 
 # The balanced part of the test rows, which the paper calls the small test set.
 SMALL = "small"
+# Test rows that nothing learned from repeats.
+TWIN_FREE = "twin-free"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +61,21 @@ class Result:
     seeds: tuple[Seed, ...]
 
 
-def read_seed(folder: Path, config: EvaluateConfig, seed: int) -> Seed:
+def read_seed(folder: Path, config: EvaluateConfig, seed: int, twins: Set[str] = frozenset()) -> Seed:
     """Read a finished run.
 
     Args:
         folder: of the run.
         config: resamples and confidence.
         seed: of the data: it chooses the small test set and the draws, the same ones in every run.
+        twins: ids of test rows with a near-copy in the rows learned from, where the split left them there.
 
     Raises:
         DataError: a file of the run is missing or of another kind.
     """
     metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
     parts = rows_from_parquet(folder / SCORES)
-    rows, validation = _with_small(parts["test"], seed), parts["validation"]
+    rows, validation = _with_small(_with_twins(parts["test"], twins), seed), parts["validation"]
     label, threshold = metrics["label"], metrics["threshold"]
     learned_at = _learned(validation)
     own_draws = bootstrap(rows, threshold["value"], config.resamples, seed)
@@ -175,6 +178,11 @@ def _learned(validation: ScoredRows) -> LabelThreshold:
         return found
     moved = (decide.logit(np.array([found.value])) - np.array(decider.offsets)) * np.array(decider.temperatures)
     return replace(found, value=float(decide.sigmoid(moved)[0]))
+
+
+def _with_twins(rows: ScoredRows, twins: Set[str]) -> ScoredRows:
+    member = np.array([name in twins for name in rows.ids], dtype=np.bool_)
+    return replace(rows, slices={**rows.slices, TWIN_FREE: ~member}) if member.any() else rows
 
 
 def _with_small(rows: ScoredRows, seed: int) -> ScoredRows:

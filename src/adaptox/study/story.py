@@ -33,11 +33,13 @@ class Panel:
 
     Attributes:
         texts: example id → rendered text, of the test rows.
+        twins: ids of the test rows with a near-copy in what any of its runs learns from.
         data_sha256: of the prepared rows.
         notes: gaps that a reader of the numbers must know, and what a random split leaks to each way to sample.
     """
 
     texts: Mapping[str, str]
+    twins: frozenset[str]
     data_sha256: str
     notes: tuple[str, ...]
 
@@ -92,6 +94,7 @@ def tell(
         paper={name: paper for name, paper in PAPER.items() if name in names},
         before=before.runs,
         before_title=before.title,
+        teachers=tuple(dict.fromkeys(name for result in results if (name := _teacher(result.run.config)))),
         agreement=_agreement(results),
         notes=tuple(dict.fromkeys((*notes, *(note for panel in panels.values() for note in panel.notes)))),
         hardware=hardware(),
@@ -134,26 +137,34 @@ def _summary(run: Mapping[str, Any]) -> Summary:
 
 
 def _panel(runs: Sequence[Planned], progress: Progress) -> Panel:
-    first, config = runs[0], runs[0].config
-    data = read_and_prepare(config, progress)
-    notes = [note for reading in data.readings for note in reading.origin.notes]
-    if config.distill.teacher:
-        notes.insert(0, f"The teacher is {config.distill.teacher}, a model of ours, and not OpenAI's moderation.")
-    leaks = {}
+    first = runs[0]
+    data = read_and_prepare(first.config, progress)
+    notes, families, leaks = [], set[str](), {}
     # A balanced sample learns from fewer near-copies of test rows than all rows do.
     for prepare, run in {run.config.prepare: run for run in reversed(runs)}.items():
         if prepare.split == "resplit" and prepare.group == "none":
             there = data if run is first else read_and_prepare(run.config, progress)
             leaks[run.name] = there.prepared.manifest.test_leak
-    for name, leak in leaks.items():
-        notes.insert(
-            0,
+            families |= {example.group for example in (*there.prepared.train, *there.prepared.validation)}
+    for name, leak in reversed(leaks.items()):
+        notes.append(
             f"{first.panel or 'All runs'}: rows were split at random, so {leak.rows} of {leak.of_rows} test rows "
             f"({leak.positive} of {leak.of_positive} positive ones) have a near-copy in the rows that {name}"
-            f"{' and its like learn' if len(leaks) > 1 else ' learns'} from.",
+            f"{' and its like learn' if len(leaks) > 1 else ' learns'} from."
         )
-    texts = {example.id: render(example.conversation, config.text).text for example in data.judged}
-    return Panel(texts, data.prepared.manifest.sha256, tuple(notes))
+    for teacher in dict.fromkeys(_teacher(run.config.model_dump()) for run in runs):
+        if teacher:
+            notes.append(f"The teacher is {teacher}, a model of ours, and not OpenAI's moderation.")
+    notes += [note for reading in data.readings for note in reading.origin.notes]
+    texts = {example.id: render(example.conversation, first.config.text).text for example in data.judged}
+    twins = frozenset(example.id for example in data.judged if example.group in families)
+    return Panel(texts, twins, data.prepared.manifest.sha256, tuple(notes))
+
+
+def _teacher(config: Mapping[str, Any]) -> str:
+    """Name the bundle or folder whose scores a run learns from; empty where it learns from none, or the data's."""
+    distill = config["distill"]
+    return str(distill["teacher"]) if distill["targets"] else ""
 
 
 def _agreement(results: Sequence[Result]) -> tuple[TeacherAgreement, ...]:

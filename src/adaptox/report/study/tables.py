@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from adaptox.report import phrases
 from adaptox.report.phrases import METRIC_WORDS
@@ -33,7 +34,7 @@ def shared_grids(story: StudyStory) -> Mapping[str, Grid]:
     made = {"configurations": configurations(story)}
     if story.agreement:
         made["agreement"] = agreement(story.agreement)
-    return made
+    return _with_teacher(made, story)
 
 
 def panel_grids(story: StudyStory, panel: str) -> Mapping[str, Grid]:
@@ -51,7 +52,16 @@ def panel_grids(story: StudyStory, panel: str) -> Mapping[str, Grid]:
         "pairs": pairs([pair for pair in story.pairs if pair.panel == panel], ending, of),
         "shares": _error_shares(story, panel, ending, of),
     }
-    return made | {kind: grid for kind, grid in optional.items() if grid is not None}
+    return _with_teacher(made | {kind: grid for kind, grid in optional.items() if grid is not None}, story)
+
+
+def _with_teacher(grids: Mapping[str, Grid], story: StudyStory) -> Mapping[str, Grid]:
+    """Say below every table whose the teacher is: a reader may see one table alone."""
+    if not story.teachers:
+        return grids
+    whose = "The teacher is a model" if len(story.teachers) == 1 else "The teachers are models"
+    ours = f"{whose} of ours, and not OpenAI's moderation."
+    return {kind: replace(grid, caption=f"{grid.caption} {ours}".strip()) for kind, grid in grids.items()}
 
 
 def _error_shares(story: StudyStory, panel: str, ending: str, of: str) -> Grid | None:

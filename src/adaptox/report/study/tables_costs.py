@@ -27,6 +27,10 @@ _ALWAYS = (
     "encode.max_tokens",
     "threshold.policy",
 )
+_WHAT_AN_ADAPTER_SAVES = (
+    " An adapter saves the gradients of the frozen weights, one of a step's three products with each of them, and "
+    "their update; forward and back through the activations stay, and its own products come on top."
+)
 _NOT_SHOWN = ("name", "seed")
 _LONGEST_LIST = 3
 
@@ -106,11 +110,13 @@ def training(story: StudyStory, runs: Sequence[StudyRun], ending: str, of: str) 
         of: of its title.
     """
     paper = " The paper's times are from one T4 GPU." if story.paper else ""
+    adapters = any(twin(run, runs) for run in runs)
+    why = _WHAT_AN_ADAPTER_SAVES if adapters else ""
     return Grid(
         f"table-2{ending}",
         f"Table 2{of}: training",
         "Means over the seeds; time is from the first step to the last evaluation. Savings are against the run "
-        f"that differs in its adapter only and trains more parameters.{paper}",
+        f"that differs in its adapter only and trains more parameters.{why}{paper}",
         (
             Head("run", numeric=False),
             Head("time"),
