@@ -108,6 +108,7 @@ def _paint_metrics(figure: Figure, story: StudyStory, runs: Sequence[StudyRun]) 
         axes.set_xlim(0, 1.03)
         _ticks(axes)
     _name_rows(figure.axes[0], runs)
+    figure.axes[0].tick_params(axis="y", pad=8)  # room for a diamond at 0
     _metrics_legend(figure, story, runs)
 
 
