@@ -18,9 +18,10 @@ from adaptox.study.keys import Keys
 from adaptox.study.mistakes import common_mistakes, error_shares
 from adaptox.study.needs import ensure
 from adaptox.study.pairs import compare_runs, resamples_for
+from adaptox.study.panels import Panel, read_panels
 from adaptox.study.results import Result, join, read_seed
 from adaptox.study.schedule import Engine, run_all, threads_for
-from adaptox.study.story import Panel, read_before, read_panels, tell
+from adaptox.study.story import read_before, tell
 from adaptox.study.worker import Ended, Order
 from adaptox.study.written import to_json
 
@@ -158,7 +159,7 @@ def _results(
             if run.label not in errors:
                 more = {"resamples": max(run.config.evaluate.resamples, enough)}
                 measure = run.config.evaluate.model_copy(update=more)
-                twins = panels[run.panel].twins
+                twins = panels[run.panel].twins.get(run.name, frozenset())
                 seeds[run.seed] = read_seed(out / RUNS / run.label, measure, run.config.data_seed, twins)
             done += 1
             progress("measure", done, len(runs))

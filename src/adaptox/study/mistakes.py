@@ -106,7 +106,7 @@ def _kinds(rows: ScoredRows, texts: Mapping[str, str]) -> dict[str, BoolArray]:
     if "jailbreak" in rows.slices:
         kinds["jailbreak attempts"] = rows.slices["jailbreak"]
     if (twins := _twins(rows)) is not None:
-        kinds["near-copies of rows learned from"] = twins
+        kinds["near-copies of training rows"] = twins
     return kinds
 
 

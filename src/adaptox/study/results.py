@@ -68,7 +68,7 @@ def read_seed(folder: Path, config: EvaluateConfig, seed: int, twins: Set[str] =
         folder: of the run.
         config: resamples and confidence.
         seed: of the data: it chooses the small test set and the draws, the same ones in every run.
-        twins: ids of test rows with a near-copy in the rows learned from, where the split left them there.
+        twins: ids of test rows with a near-copy in rows learned from, where the split left them there.
 
     Raises:
         DataError: a file of the run is missing or of another kind.
@@ -182,7 +182,8 @@ def _learned(validation: ScoredRows) -> LabelThreshold:
 
 def _with_twins(rows: ScoredRows, twins: Set[str]) -> ScoredRows:
     member = np.array([name in twins for name in rows.ids], dtype=np.bool_)
-    return replace(rows, slices={**rows.slices, TWIN_FREE: ~member}) if member.any() else rows
+    told = member.any() and not member.all()
+    return replace(rows, slices={**rows.slices, TWIN_FREE: ~member}) if told else rows
 
 
 def _with_small(rows: ScoredRows, seed: int) -> ScoredRows:

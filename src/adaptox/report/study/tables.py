@@ -34,7 +34,7 @@ def shared_grids(story: StudyStory) -> Mapping[str, Grid]:
     made = {"configurations": configurations(story)}
     if story.agreement:
         made["agreement"] = agreement(story.agreement)
-    return _with_teacher(made, story)
+    return _with_teacher(made, " ".join(dict.fromkeys(story.teachers.values())))
 
 
 def panel_grids(story: StudyStory, panel: str) -> Mapping[str, Grid]:
@@ -52,16 +52,13 @@ def panel_grids(story: StudyStory, panel: str) -> Mapping[str, Grid]:
         "pairs": pairs([pair for pair in story.pairs if pair.panel == panel], ending, of),
         "shares": _error_shares(story, panel, ending, of),
     }
-    return _with_teacher(made | {kind: grid for kind, grid in optional.items() if grid is not None}, story)
+    made |= {kind: grid for kind, grid in optional.items() if grid is not None}
+    return _with_teacher(made, story.teachers.get(panel, ""))
 
 
-def _with_teacher(grids: Mapping[str, Grid], story: StudyStory) -> Mapping[str, Grid]:
-    """Say below every table whose the teacher is: a reader may see one table alone."""
-    if not story.teachers:
-        return grids
-    whose = "The teacher is a model" if len(story.teachers) == 1 else "The teachers are models"
-    ours = f"{whose} of ours, and not OpenAI's moderation."
-    return {kind: replace(grid, caption=f"{grid.caption} {ours}".strip()) for kind, grid in grids.items()}
+def _with_teacher(grids: Mapping[str, Grid], teacher: str) -> Mapping[str, Grid]:
+    """Say above every table whose the teacher is: a reader may see one table alone."""
+    return {kind: replace(grid, caption=f"{grid.caption} {teacher}".strip()) for kind, grid in grids.items()}
 
 
 def _error_shares(story: StudyStory, panel: str, ending: str, of: str) -> Grid | None:

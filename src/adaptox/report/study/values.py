@@ -169,7 +169,7 @@ class StudyStory:
         before: (panel, run name) → metrics at the run's own threshold on the main slice, in the study that this one
             is set beside; empty where there is none.
         before_title: that study's name.
-        teachers: bundles or folders whose scores taught, models of ours; empty where none did.
+        teachers: panel → whose the scores are that its runs learned from; panels without a teacher are left out.
         agreement: of the teacher; empty where no bundle taught.
         notes: what a reader must know first, such as gaps of the data and whose the teacher is.
         hardware: of this machine.
@@ -192,7 +192,7 @@ class StudyStory:
     paper: Mapping[str, PaperRun]
     before: Mapping[tuple[str, str], Summary]
     before_title: str
-    teachers: tuple[str, ...]
+    teachers: Mapping[str, str]
     agreement: tuple[TeacherAgreement, ...]
     notes: tuple[str, ...]
     hardware: str
