@@ -205,3 +205,12 @@ def test_the_file_is_named_in_the_error(tmp_path):
 def test_a_file_with_a_byte_order_mark_loads(tmp_path):
     (tmp_path / "marked.toml").write_text('name = "a"\n', encoding="utf-8-sig")
     assert load(tmp_path / "marked.toml").name == "a"
+
+
+def test_a_source_that_is_refused_does_not_make_the_list_too_short():
+    with pytest.raises(
+        ConfigError, match=r"^the settings: sources\.0\.weight: Input should be greater than 0, got 0$"
+    ):
+        parse({"sources": [{"path": "mine.csv", "weight": 0}]})
+    with pytest.raises(ConfigError, match=r"sources: Tuple should have at least 1 item"):
+        parse({"sources": []})

@@ -26,7 +26,7 @@ def parse(data: dict[str, Any], origin: str = "the settings") -> Config:
     try:
         return Config.model_validate(data)
     except ValidationError as error:
-        raise ConfigError(f"{origin}: {'; '.join(_explain(detail) for detail in error.errors())}") from error
+        raise ConfigError(f"{origin}: {'; '.join(_explain(detail) for detail in _causes(error))}") from error
 
 
 def load(path: Path) -> Config:
@@ -89,6 +89,13 @@ def override(config: Config, changes: dict[str, Any]) -> Config:
 def resolved_json(config: Config) -> str:
     """Give every setting with its value, defaults included, as JSON with sorted keys."""
     return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """Leave out that a list is too short where that is because something in it was refused."""
+    details = error.errors()
+    inner = {detail["loc"][:end] for detail in details for end in range(1, len(detail["loc"]))}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in inner]
 
 
 def _explain(detail: Any) -> str:
