@@ -100,8 +100,7 @@ def fit(
     before = _head(network)
     _forget_peak_memory()
     scales = fit_scales(train, config.distill)
-    rows = Rows(train, encoder, config, scales, weighted=True)
-    held = Rows(validation, encoder, config, scales)
+    rows, held = Rows(train, encoder, config, scales, weighted=True), Rows(validation, encoder, config, scales)
     trainer = _trainer(network, encoder, rows, held, config, folder, progress)
     state = _run(trainer, folder, resume)
     kept = (state.best_global_step if config.train.keep_best else None) or state.global_step
