@@ -6,6 +6,9 @@ prompt families and seeds, on the test split and on folds of train. The ensemble
 above: the mean of their calibrated logits, with a threshold learned on folds of train.
 
     python benchmarks/seeds.py runs/study-best --out docs/results/study-best/seeds.json
+
+With `--before OTHER`, another finished study of the same rows, each recipe is compared with the one of its name
+there, seed by seed.
 """
 
 from __future__ import annotations
@@ -177,11 +180,11 @@ def _largest(rows: ScoredRows) -> str:
     return max(rows.slices, key=lambda name: int(rows.slices[name].sum()))
 
 
-def run(study: Path) -> dict[str, Any]:
-    """Measure every recipe of a study.
+def run(study: Path, before: Path | None = None) -> dict[str, Any]:
+    """Measure every recipe of a study, and what it gains over the one of its name in another.
 
     Raises:
-        InputError: no finished study there, or one without words.
+        InputError: no finished study there, one without words, or one of other rows.
     """
     if not (study / "study.json").is_file():
         raise InputError(f"{study} holds no finished study: run adaptox study first")
@@ -200,6 +203,7 @@ def run(study: Path) -> dict[str, Any]:
                 "network_alone": together(alone, rows),
                 "with_words": together(words, rows),
                 "words": gains(words, alone, main),
+                **({} if before is None else {"over_before": _over(before, one["name"], numbers, seeds, main)}),
                 "ensemble": together([measure(ensemble([pair[1] for pair in seeds]))], rows),
             }
         )
@@ -214,14 +218,30 @@ def run(study: Path) -> dict[str, Any]:
     }
 
 
+def _over(
+    before: Path, name: str, numbers: Sequence[int], seeds: Sequence[tuple[Voice, Voice]], main: Mapping[str, str]
+) -> dict[str, Any]:
+    """Compare a recipe, with words, with another study's of the same name, on the seeds that both have."""
+    pairs = [
+        (pair[1], voices(folder)[1])
+        for number, pair in zip(numbers, seeds, strict=True)
+        if (folder := before / "runs" / f"{name}-s{number}").is_dir()
+    ]
+    if any(new.rows[part].ids != old.rows[part].ids for new, old in pairs for part in PARTS):
+        raise InputError(f"{before}: expected a study of the same rows as this one, got others")
+    new, old = ([measure(pair[side]) for pair in pairs] for side in (0, 1))
+    return {"seeds": len(pairs), **gains(new, old, main)} if pairs else {"seeds": 0}
+
+
 def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder of a finished study")
+    parser.add_argument("--before", type=Path, help="folder of a finished study to compare with")
     parser.add_argument("--out", type=Path, required=True, help="result file")
     given = parser.parse_args()
     try:
-        result = run(given.study)
+        result = run(given.study, given.before)
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
     given.out.parent.mkdir(parents=True, exist_ok=True)

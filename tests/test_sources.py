@@ -566,7 +566,13 @@ def test_the_embedded_data_is_whole():
         assert set(example.labels) == {"toxicity", "jailbreaking"}
         assert set(example.teacher) == {name for name in OPENAI_CATEGORIES if not name.startswith("illicit")}
     assert any(len(example.conversation.turns) > 1 for example in conversations.examples)
-    assert comments.origin.licence == conversations.origin.licence == "Apache-2.0"
+    prompts = read(SourceConfig(path="embedded-prompts"))
+    assert len(prompts.examples) > 4900
+    assert len({example.conversation for example in prompts.examples}) == len(prompts.examples)
+    for example in prompts.examples:
+        assert set(example.labels) == {"toxicity", "jailbreaking"}
+        assert example.labels["toxicity"] >= example.labels["jailbreaking"]
+    assert {reading.origin.licence for reading in (comments, prompts, conversations)} == {"Apache-2.0"}
 
 
 def test_the_catalogue_lists_every_reader_with_an_example_that_parses():

@@ -18,7 +18,7 @@ Given = Annotated[
     typer.Argument(
         metavar="CONFIG | DATA",
         help="Settings (a .toml file); or data, which gets the settings of configs/best.toml: a CSV, JSONL or "
-        "Parquet file, a folder, a hub id, embedded-comments or embedded-conversations.",
+        "Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or embedded-conversations.",
     ),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]

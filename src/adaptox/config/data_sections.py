@@ -17,6 +17,7 @@ Reader = Literal[
     "safenlp",
     "openai-moderation",
     "embedded-comments",
+    "embedded-prompts",
     "embedded-conversations",
 ]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

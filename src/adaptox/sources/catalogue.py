@@ -52,6 +52,14 @@ _CATALOGUE = (
         _example("embedded-comments"),
     ),
     SourceInfo(
+        "embedded-prompts",
+        "Embedded prompts",
+        "Apache-2.0",
+        "",
+        "prompts to a chatbot, toxic ones and their near neighbours; toxicity, jailbreaking",
+        _example("embedded-prompts", more='use = "train"'),
+    ),
+    SourceInfo(
         "toxic-chat",
         "ToxicChat",
         toxic_chat.LICENCE,

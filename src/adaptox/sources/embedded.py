@@ -1,4 +1,4 @@
-"""The data inside the package, written for it: comments and conversations."""
+"""The data inside the package, written for it: comments, prompts and conversations."""
 
 from __future__ import annotations
 
@@ -24,6 +24,17 @@ def read_embedded_comments(config: SourceConfig) -> Reading:
     table = _table("comments.jsonl")
     columns = ColumnMap(id="id", text="text", labels={TOXICITY: "toxicity"})
     return _reading("embedded-comments", table, to_examples(table, columns, "embedded-comments"))
+
+
+def read_embedded_prompts(config: SourceConfig) -> Reading:
+    """Read the embedded prompts to a chatbot: toxicity and jailbreaking, with near neighbours that are neither.
+
+    Raises:
+        DataError: the installed package lacks them.
+    """
+    table = _table("prompts.jsonl")
+    columns = ColumnMap(id="id", text="text", labels={TOXICITY: "toxicity", JAILBREAKING: "jailbreaking"})
+    return _reading("embedded-prompts", table, to_examples(table, columns, "embedded-prompts"))
 
 
 def read_embedded_conversations(config: SourceConfig) -> Reading:

@@ -13,7 +13,7 @@ from adaptox.config import ColumnMap, Reader, SourceConfig
 from adaptox.errors import DataError
 from adaptox.records import Reading
 from adaptox.sources.comments import read_davidson, read_safenlp, read_wikipedia_comments, read_wikipedia_context
-from adaptox.sources.embedded import read_embedded_comments, read_embedded_conversations
+from adaptox.sources.embedded import read_embedded_comments, read_embedded_conversations, read_embedded_prompts
 from adaptox.sources.files import SUFFIXES, existing, read_table, suffix_of
 from adaptox.sources.hub import read_hub
 from adaptox.sources.openai_moderation import FILES, read_openai_moderation
@@ -31,6 +31,8 @@ _SIGNS: Mapping[str, Reader] = {
     "implicitHate.json": "safenlp",
     **dict.fromkeys(FILES, "openai-moderation"),
 }
+# Names that stand for data inside the package.
+_EMBEDDED: tuple[Reader, ...] = ("embedded-comments", "embedded-prompts", "embedded-conversations")
 
 
 def read(source: SourceConfig, seed: int = 0) -> Reading:
@@ -54,6 +56,7 @@ def read(source: SourceConfig, seed: int = 0) -> Reading:
         "safenlp": read_safenlp,
         "openai-moderation": read_openai_moderation,
         "embedded-comments": read_embedded_comments,
+        "embedded-prompts": read_embedded_prompts,
         "embedded-conversations": read_embedded_conversations,
     }
     reader = recognise(source) if source.reader == "auto" else source.reader
@@ -95,10 +98,9 @@ def recognise(source: SourceConfig) -> Reader:
     name = source.path
     if not name:
         raise DataError("expected a path or a hub id, got none: set path in this source")
-    if name == "embedded-comments":
-        return "embedded-comments"
-    if name == "embedded-conversations":
-        return "embedded-conversations"
+    for embedded in _EMBEDDED:
+        if name == embedded:
+            return embedded
     path = Path(name)
     if path.is_dir():
         return _recognise_folder(path)
