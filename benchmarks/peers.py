@@ -4,8 +4,8 @@ Everybody learns from the same rows, cleaned and split as by adaptox, starts fro
 judged on the same test rows with the same code: F1 at the threshold that the tool comes to without seeing them,
 AUPRC, intervals over prompt families, paired tests of adaptox's recipe and of each finished run against the others.
 Each trains in a process of its own, one after another: seconds from rows to a model with a threshold, the largest
-resident memory until then, test rows predicted in a second. Networks read 256 tokens of a text; adaptox's recipe
-trains on 512, and adaptox scores what is longer window by window.
+resident memory until then, test rows predicted in a second. Networks read 256 tokens of a text; adaptox scores what
+is longer window by window.
 
 - tf-idf: scikit-learn's TfidfVectorizer (words and pairs of words) and LogisticRegression, classes balanced;
   threshold by TunedThresholdClassifierCV, five folds that keep prompt families whole.

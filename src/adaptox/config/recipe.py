@@ -11,8 +11,6 @@ from types import MappingProxyType
 
 RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
-        # For conversations, which are longer than ToxicChat's prompts; on those, 256 does as well.
-        "encode": {"max_tokens": 512},
         # Patience counts evaluations, and ends no training with folds.
         "train": {"evaluations_per_epoch": 4, "average": 4, "patience": 8},
         "threshold": {"folds": 3},
