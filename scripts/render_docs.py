@@ -4,7 +4,7 @@
     python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
 
 README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, STUDY/study.json as
-a study did, STUDY/seeds.json and the speeds as the scripts in benchmarks did. docs/cli.md and
+a study did, STUDY/seeds.json, levers.json and the speeds as the scripts in benchmarks did. docs/cli.md and
 docs/settings.md are written whole. Equal input gives equal bytes; a result that is not there yet leaves a block
 that says so.
 """
@@ -16,11 +16,12 @@ import json
 import re
 import sys
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import seeds_block
+from levers_block import levers
 from pydantic.fields import FieldInfo
 from study_blocks import NOTHING_YET, collapse, eight_runs, interval_of
 from typer.main import get_command
@@ -33,9 +34,13 @@ from adaptox.report.phrases import count, parameters, with_interval
 from adaptox.study.grid import Rule, StudyConfig
 
 ROOT = Path(__file__).resolve().parents[1]
-# The run whose result is the README's one number until the best recipe has seeds, and the base's on the same rows
-# before adaptation.
-HEADLINE, START_LINE = "toxic-chat-all-from-comments", "comments-on-toxic-chat"
+# The run whose result is the README's one number until the best recipe has seeds, and what others of its kind have
+# on the same rows before they have seen any of their like.
+HEADLINE = "toxic-chat-all-from-comments"
+BEFORE: Mapping[str, str] = {
+    "comments-on-toxic-chat": "that knows comments only",
+    "prompts-on-toxic-chat": "that knows comments and the prompts written for adaptox, and no row of ToxicChat,",
+}
 FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")
 GENERATED = "<!-- Written by scripts/render_docs.py (make docs); do not edit. -->\n\n"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
@@ -62,6 +67,7 @@ def pages(root: Path) -> dict[str, str]:
         "figure": figure(root),
         "table": table(results),
         "best": seeds_block.best(results),
+        "levers": levers(results),
         "speed": f"{speed(results / 'train-speed.json')} {steps(results / 'adapter-speed.json')}".strip(),
         "study": eight_runs(results),
         "collapse": collapse(results),
@@ -89,14 +95,23 @@ def headline(results: Path) -> str:
             f"**AUPRC {with_interval(interval_of(main['auprc']))}** and F1 {with_interval(interval_of(main['f1']))}"
         )
     )
-    before = results / START_LINE / "metrics.json"
-    if before.is_file():
-        start = json.loads(before.read_text(encoding="utf-8"))["slices"][code]["auprc"]
-        sentence += (
-            f"; one of its kind that knows comments only has AUPRC {with_interval(interval_of(start))} there"
-        )
+    others = [
+        f"one {what} has AUPRC {with_interval(interval_of(scored['auprc']))} and F1 "
+        f"{with_interval(interval_of(scored['f1']))}"
+        for name, what in BEFORE.items()
+        if (scored := _slice(results / name / "metrics.json", code))
+    ]
+    if others:
+        sentence += f". Of its kind, {', '.join(others)}"
     brackets = f"Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
     return f"{sentence}. {seeds_block.brackets(seeds) if seeds else brackets}"
+
+
+def _slice(path: Path, code: str) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["slices"][code]
+    return found
 
 
 def table(results: Path) -> str:

@@ -169,6 +169,10 @@ def test_results_fill_the_readme(checkout, render_docs):
 
     write(results / "comments-on-toxic-chat" / "metrics.json", metrics(0.45, model={}))
     assert ".450 [.430–.470]" in block(render_docs.pages(checkout)["README.md"], "headline")
+    write(results / "prompts-on-toxic-chat" / "metrics.json", metrics(0.65, model={}))
+    told = block(render_docs.pages(checkout)["README.md"], "headline")
+    assert "knows comments only has AUPRC .450 [.430–.470]" in told
+    assert "no row of ToxicChat, has AUPRC .650 [.630–.670]" in told
 
 
 def seeds(verdict):
@@ -209,6 +213,20 @@ def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs,
         "\N{NO-BREAK SPACE}", " "
     )
     assert "the seeds together | 1 |" in found
+
+
+def test_levers_are_told_with_what_they_gave(checkout, render_docs):
+    first = {"name": "first", "what": "plain", "on": None, "n": 4977, "positives": 375, "difference": None}
+    first |= {metric: interval(0.8) for metric in ("auprc", "f1")}
+    gained = {"auprc": {**interval(0.03), "p_holm": 0.01}, "f1": {**interval(0.01), "p_holm": 0.4}}
+    second = {**first, "name": "second", "what": "more", "on": "first", "difference": gained}
+    told = {"folds": 3, "seed": 0, "hardware": "two cores", "levers": [first, second]}
+    write(checkout / "docs" / "results" / "levers.json", told)
+    found = block(render_docs.pages(checkout)["README.md"], "levers").replace("\N{NO-BREAK SPACE}", " ")
+    assert "| first: plain |  | .800 [.780–.820] |  |  | .800 [.780–.820] |  |" in found
+    assert "| second: more | first | .800 [.780–.820] | **+.030 [+.010 to +.050]** | .010 |" in found
+    assert "| +.010 [-.010 to +.030] |" in found
+    assert "4,977 training rows, 375 toxic, 3 folds" in found
 
 
 def test_an_undefined_number_is_a_dash(checkout, render_docs):
