@@ -38,8 +38,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # on the same rows before they have seen any of their like.
 HEADLINE = "toxic-chat-all-from-comments"
 BEFORE: Mapping[str, str] = {
-    "comments-on-toxic-chat": "that knows comments only",
-    "prompts-on-toxic-chat": "that knows comments and the prompts written for adaptox, and no row of ToxicChat,",
+    "comments-on-toxic-chat": "one of its kind that knows comments only",
+    "prompts-on-toxic-chat": "one that learned the prompts written for adaptox, too,",
 }
 FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")
 GENERATED = "<!-- Written by scripts/render_docs.py (make docs); do not edit. -->\n\n"
@@ -96,13 +96,13 @@ def headline(results: Path) -> str:
         )
     )
     others = [
-        f"one {what} has AUPRC {with_interval(interval_of(scored['auprc']))} and F1 "
+        f"{what} has AUPRC {with_interval(interval_of(scored['auprc']))} and F1 "
         f"{with_interval(interval_of(scored['f1']))}"
         for name, what in BEFORE.items()
         if (scored := _slice(results / name / "metrics.json", code))
     ]
     if others:
-        sentence += f". Of its kind, {', '.join(others)}"
+        sentence += f". Without a row of ToxicChat, {'; '.join(others)}"
     brackets = f"Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
     return f"{sentence}. {seeds_block.brackets(seeds) if seeds else brackets}"
 
