@@ -186,14 +186,13 @@ def run(study: Path, before: Path | None = None) -> dict[str, Any]:
     Raises:
         InputError: no finished study there, one without words, or one of other rows.
     """
-    if not (study / "study.json").is_file():
-        raise InputError(f"{study} holds no finished study: run adaptox study first")
-    told = json.loads((study / "study.json").read_text(encoding="utf-8"))
+    told = _read_study(study)
     recipes = []
     for one in told["runs"]:
         numbers = [seed["seed"] for seed in one["seeds"]]
         seeds = [voices(study / "runs" / f"{one['name']}-s{number}") for number in numbers]
         alone, words = ([measure(pair[side]) for pair in seeds] for side in (0, 1))
+        now = {number: (pair[1], own) for number, pair, own in zip(numbers, seeds, words, strict=True)}
         rows = seeds[0][0].rows
         main = {part: _largest(rows[part]) for part in PARTS}
         recipes.append(
@@ -203,7 +202,7 @@ def run(study: Path, before: Path | None = None) -> dict[str, Any]:
                 "network_alone": together(alone, rows),
                 "with_words": together(words, rows),
                 "words": gains(words, alone, main),
-                **({} if before is None else {"over_before": _over(before, one["name"], numbers, seeds, main)}),
+                **({} if before is None else {"against": against(before, one["name"], now, main)}),
                 "ensemble": together([measure(ensemble([pair[1] for pair in seeds]))], rows),
             }
         )
@@ -218,19 +217,50 @@ def run(study: Path, before: Path | None = None) -> dict[str, Any]:
     }
 
 
-def _over(
-    before: Path, name: str, numbers: Sequence[int], seeds: Sequence[tuple[Voice, Voice]], main: Mapping[str, str]
+def _read_study(folder: Path) -> Mapping[str, Any]:
+    if not (folder / "study.json").is_file():
+        raise InputError(f"{folder} holds no finished study: run adaptox study first")
+    told: Mapping[str, Any] = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    return told
+
+
+def against(
+    before: Path, name: str, now: Mapping[int, tuple[Voice, Measured]], main: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Compare a recipe, with words, with another study's of the same name, on the seeds that both have."""
-    pairs = [
-        (pair[1], voices(folder)[1])
-        for number, pair in zip(numbers, seeds, strict=True)
-        if (folder := before / "runs" / f"{name}-s{number}").is_dir()
-    ]
-    if any(new.rows[part].ids != old.rows[part].ids for new, old in pairs for part in PARTS):
-        raise InputError(f"{before}: expected a study of the same rows as this one, got others")
-    new, old = ([measure(pair[side]) for pair in pairs] for side in (0, 1))
-    return {"seeds": len(pairs), **gains(new, old, main)} if pairs else {"seeds": 0}
+    """Compare a recipe, with words, with another study's of the same name, on the seeds that both have.
+
+    Args:
+        before: folder of the other study.
+        name: of the recipe.
+        now: seed → what it says here, and what that comes to.
+        main: part → its slice of all rows.
+
+    Raises:
+        InputError: no seed in common, or other rows.
+    """
+    told = _read_study(before)
+    shared = [number for number in now if (before / "runs" / f"{name}-s{number}").is_dir()]
+    if not shared:
+        raise InputError(f"{before}: expected runs of the recipe {name!r} with seeds among {list(now)}, got none")
+    old = []
+    for number in shared:
+        voice = voices(before / "runs" / f"{name}-s{number}")[1]
+        if any(not _alike(voice.rows[part], now[number][0].rows[part]) for part in PARTS):
+            raise InputError(f"{before}: expected a study of the same rows as this one, got others")
+        old.append(measure(voice))
+    return {
+        "study": told["title"],
+        "commit": told["commit"],
+        "config": next(one["config"] for one in told["runs"] if one["name"] == name),
+        "seeds": shared,
+        **gains([now[number][1] for number in shared], old, main),
+    }
+
+
+def _alike(one: ScoredRows, other: ScoredRows) -> bool:
+    """Tell whether two studies measured the same rows, in the same families."""
+    same = one.ids == other.ids and one.groups == other.groups
+    return same and np.array_equal(one.truth, other.truth) and one.slices.keys() == other.slices.keys()
 
 
 def main() -> None:

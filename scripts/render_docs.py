@@ -4,7 +4,7 @@
     python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
 
 README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, STUDY/study.json as
-a study did, STUDY/seeds.json, levers.json and the speeds as the scripts in benchmarks did. docs/cli.md and
+a study did, STUDY/seeds.json, ablation.json and the speeds as the scripts in benchmarks did. docs/cli.md and
 docs/settings.md are written whole. Equal input gives equal bytes; a result that is not there yet leaves a block
 that says so.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import seeds_block
-from levers_block import levers
+from ablation_block import ablation
 from pydantic.fields import FieldInfo
 from study_blocks import NOTHING_YET, collapse, eight_runs, interval_of
 from typer.main import get_command
@@ -67,7 +67,7 @@ def pages(root: Path) -> dict[str, str]:
         "figure": figure(root),
         "table": table(results),
         "best": seeds_block.best(results),
-        "levers": levers(results),
+        "ablation": ablation(results),
         "speed": f"{speed(results / 'train-speed.json')} {steps(results / 'adapter-speed.json')}".strip(),
         "study": eight_runs(results),
         "collapse": collapse(results),
@@ -101,10 +101,9 @@ def headline(results: Path) -> str:
         for name, what in BEFORE.items()
         if (scored := _slice(results / name / "metrics.json", code))
     ]
-    if others:
-        sentence += f". Without a row of ToxicChat, {'; '.join(others)}"
     brackets = f"Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
-    return f"{sentence}. {seeds_block.brackets(seeds) if seeds else brackets}"
+    told = f"{sentence}. {seeds_block.brackets(seeds) if seeds else brackets}"
+    return f"{told} Without training on ToxicChat, {'; '.join(others)}." if others else told
 
 
 def _slice(path: Path, code: str) -> dict[str, Any] | None:

@@ -63,7 +63,7 @@ def best(results: Path) -> str:
     heads = [head for *_, head in _COLUMNS]
     lines = [f"| recipe | seeds | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
     lines += list(_lines(found))
-    return "\n".join([_gain(found), "", *lines])
+    return "\n".join([_gain(found), *_against(found), "", *lines])
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -98,6 +98,25 @@ def _gain(found: Mapping[str, Any]) -> str:
         f"words, {signed(folds.value)} {signed_bracket(folds)}. {brackets(found)} ± is the "
         f"deviation between seeds; {found['hardware']}."
     )
+
+
+def _against(found: Mapping[str, Any]) -> Iterator[str]:
+    """Compare each recipe with the one of its name that was the best before."""
+    for recipe in found["recipes"]:
+        if "against" not in recipe:
+            continue
+        other = recipe["against"]
+        gains = [
+            f"{metric} {signed(gain.value)} {signed_bracket(gain)} ({other['test'][key]['verdict']})"
+            for key, metric in (("auprc", "AUPRC"), ("f1", "F1"))
+            if (gain := interval_of(other["test"][key]))
+        ]
+        name = _RECIPES.get(recipe["name"], recipe["name"])
+        base, seeds = other["config"]["base"]["name"], len(other["seeds"])
+        yield (
+            f"Beside the same recipe from `{base}` ({other['commit']}), {name}, {seeds} seeds, on F: "
+            f"{', '.join(gains)}."
+        )
 
 
 def brackets(found: Mapping[str, Any]) -> str:

@@ -213,20 +213,37 @@ def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs,
         "\N{NO-BREAK SPACE}", " "
     )
     assert "the seeds together | 1 |" in found
+    assert "Beside" not in found
 
 
-def test_levers_are_told_with_what_they_gave(checkout, render_docs):
+def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
+    found = seeds("better")
+    test = {"auprc": {**interval(0.01), "verdict": "better"}, "f1": {**interval(0.01), "verdict": "worse"}}
+    other = {"config": {"base": {"name": "runs/old"}}, "commit": "abc", "seeds": [0, 1], "test": test}
+    found["recipes"][0]["against"] = other
+    write(checkout / "docs" / "results" / "study-best" / "seeds.json", found)
+    told = block(render_docs.pages(checkout)["README.md"], "best")
+    assert "Beside the same recipe from `runs/old` (abc), all parameters, 2 seeds, on F: AUPRC +.010" in told
+    assert "(better), F1 +.010 [-.010 to +.030] (worse)." in told
+
+
+def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     first = {"name": "first", "what": "plain", "on": None, "n": 4977, "positives": 375, "difference": None}
     first |= {metric: interval(0.8) for metric in ("auprc", "f1")}
     gained = {"auprc": {**interval(0.03), "p_holm": 0.01}, "f1": {**interval(0.01), "p_holm": 0.4}}
     second = {**first, "name": "second", "what": "more", "on": "first", "difference": gained}
-    told = {"folds": 3, "seed": 0, "hardware": "two cores", "levers": [first, second]}
-    write(checkout / "docs" / "results" / "levers.json", told)
-    found = block(render_docs.pages(checkout)["README.md"], "levers").replace("\N{NO-BREAK SPACE}", " ")
-    assert "| first: plain |  | .800 [.780–.820] |  |  | .800 [.780–.820] |  |" in found
-    assert "| second: more | first | .800 [.780–.820] | **+.030 [+.010 to +.050]** | .010 |" in found
-    assert "| +.010 [-.010 to +.030] |" in found
-    assert "4,977 training rows, 375 toxic, 3 folds" in found
+    untested = {metric: {**interval(0.02), "p_holm": None} for metric in gained}
+    third = {**second, "name": "third", "difference": untested}
+    told = {"folds": 3, "seed": 0, "resamples": 5000, "hardware": "two cores", "changes": [first, second, third]}
+    write(checkout / "docs" / "results" / "ablation.json", told)
+    page = render_docs.pages(checkout)["README.md"]
+    found = block(page, "ablation").replace("\N{NO-BREAK SPACE}", " ")
+    level = ".800 [.780–.820]"
+    assert f"| first: plain |  | {level} |  |  | {level} |  |  |" in found
+    bold, plain = "**+.030 [+.010 to +.050]** | .010", "+.010 [-.010 to +.030] | .400"
+    assert f"| second: more | first | {level} | {bold} | {level} | {plain} |" in found
+    assert f"| third: more | first | {level} | +.020 [.000 to +.040] |  |" in found
+    assert "4,977 training rows, 375 toxic" in found
 
 
 def test_an_undefined_number_is_a_dash(checkout, render_docs):

@@ -571,3 +571,15 @@ def test_pooled_toxic_chat_loses_no_english_toxic_row(toxic_chat):
     rows_left = sum(len(part) for part in parts_of(prepared))
     assert len(prepared.test) == pytest.approx(0.3 * rows_left, rel=0.01)
     assert prepared.manifest.test_leak.rows == prepared.manifest.validation_leak.rows == 0
+
+
+@pytest.mark.data
+def test_no_embedded_prompt_is_kin_of_a_published_test_row(toxic_chat):
+    embedded = [
+        replace(example, only_train=True)
+        for name in ("prompts", "conversations")
+        for example in read(SourceConfig(path=f"embedded-{name}")).examples
+    ]
+    marked = mark_families([*toxic_chat, *embedded], TEXT)
+    held = {example.group for example in marked if example.split == "test"}
+    assert [example.id for example in marked if example.only_train and example.group in held] == []

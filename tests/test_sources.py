@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import adaptox
 from adaptox.config import ColumnMap, SourceConfig
 from adaptox.errors import DataError, MissingExtraError
 from adaptox.labels import OPENAI_CATEGORIES
@@ -567,12 +568,21 @@ def test_the_embedded_data_is_whole():
         assert set(example.teacher) == {name for name in OPENAI_CATEGORIES if not name.startswith("illicit")}
     assert any(len(example.conversation.turns) > 1 for example in conversations.examples)
     prompts = read(SourceConfig(path="embedded-prompts"))
-    assert len(prompts.examples) > 4900
     assert len({example.conversation for example in prompts.examples}) == len(prompts.examples)
     for example in prompts.examples:
         assert set(example.labels) == {"toxicity", "jailbreaking"}
         assert example.labels["toxicity"] >= example.labels["jailbreaking"]
     assert {reading.origin.licence for reading in (comments, prompts, conversations)} == {"Apache-2.0"}
+
+
+@pytest.mark.parametrize("name", ["comments", "prompts", "conversations"])
+def test_what_is_said_of_the_embedded_data_is_so(name):
+    examples = read(SourceConfig(path=f"embedded-{name}")).examples
+    toxic = sum(example.labels["toxicity"] for example in examples)
+    said = (Path(adaptox.__file__).parent / "data" / "README.md").read_text(encoding="utf-8")
+    row = next(line for line in said.splitlines() if line.startswith(f"| `{name}.jsonl`"))
+    assert f" {len(examples):,} " in row
+    assert f"{100 * toxic / len(examples):.0f} % toxic" in row
 
 
 def test_the_catalogue_lists_every_reader_with_an_example_that_parses():

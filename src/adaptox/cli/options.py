@@ -17,8 +17,9 @@ Given = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG | DATA",
-        help="Settings (a .toml file); or data, which gets the settings of configs/best.toml: a CSV, JSONL or "
-        "Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or embedded-conversations.",
+        help="Settings (a .toml file); or data, which gets the settings of configs/best.toml but for its base: a "
+        "CSV, JSONL or Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or "
+        "embedded-conversations.",
     ),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]

@@ -57,7 +57,7 @@ _CATALOGUE = (
         "Apache-2.0",
         "",
         "prompts to a chatbot, toxic ones and their near neighbours; toxicity, jailbreaking",
-        _example("embedded-prompts", more='use = "train"'),
+        _example("embedded-prompts"),
     ),
     SourceInfo(
         "toxic-chat",

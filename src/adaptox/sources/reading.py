@@ -32,7 +32,11 @@ _SIGNS: Mapping[str, Reader] = {
     **dict.fromkeys(FILES, "openai-moderation"),
 }
 # Names that stand for data inside the package.
-_EMBEDDED: tuple[Reader, ...] = ("embedded-comments", "embedded-prompts", "embedded-conversations")
+_EMBEDDED: Mapping[str, Reader] = {
+    "embedded-comments": "embedded-comments",
+    "embedded-prompts": "embedded-prompts",
+    "embedded-conversations": "embedded-conversations",
+}
 
 
 def read(source: SourceConfig, seed: int = 0) -> Reading:
@@ -98,9 +102,8 @@ def recognise(source: SourceConfig) -> Reader:
     name = source.path
     if not name:
         raise DataError("expected a path or a hub id, got none: set path in this source")
-    for embedded in _EMBEDDED:
-        if name == embedded:
-            return embedded
+    if name in _EMBEDDED:
+        return _EMBEDDED[name]
     path = Path(name)
     if path.is_dir():
         return _recognise_folder(path)

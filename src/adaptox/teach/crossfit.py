@@ -6,11 +6,8 @@ from folds tell what an ensemble makes of a row it does not know, doubts and dou
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import cast, get_args
 
@@ -23,7 +20,7 @@ from adaptox.decide import fit_platt, logit
 from adaptox.errors import ConfigError, DataError
 from adaptox.lexicon import fit_part
 from adaptox.records import Example, FloatArray, IntArray, Progress
-from adaptox.teach.folds import CrossFit, is_scored, split_folds
+from adaptox.teach.folds import CrossFit, folds_key, is_scored, split_folds
 from adaptox.teach.values import Member, cache_root
 
 _SETTING = "teach.folds"
@@ -109,7 +106,8 @@ def _from_file(name: str, config: Config) -> Config:
 def _networks(
     config: Config, rows: Sequence[Example], labelled: Sequence[Example], progress: Progress
 ) -> FloatArray:
-    folder = cache_root() / "crossfit" / _hash(config, rows)
+    plain = [replace(row, teacher={}) for row in rows]
+    folder = cache_root() / "crossfit" / folds_key(config, config.teach.folds, plain)
     folds = CrossFit(config, config.teach.folds, _SETTING, folder, True, progress)
     held = folds.score(rows)
     if held is None:
@@ -146,22 +144,3 @@ def _calibrated(logits: FloatArray, labelled: Sequence[Example], labels: Sequenc
         truth = np.array([row.labels.get(label) == 1 for row in labelled])
         probs[:, column] = fit_platt(logits[known, column], truth[known]).probs(logits[:, column])
     return probs
-
-
-def _hash(config: Config, rows: Sequence[Example]) -> str:
-    """Name what a network's out-of-fold scores depend on."""
-    read = config.model_dump(mode="json", exclude={"name", "teach", "sources", "evaluate", "threshold", "lexicon"})
-    read["folds"] = config.teach.folds
-    content = [
-        [
-            row.id,
-            row.conversation.messages(),
-            dict(sorted(row.labels.items())),
-            row.group,
-            row.only_train,
-            row.weight,
-        ]
-        for row in (replace(row, teacher={}) for row in rows)
-    ]
-    whole = json.dumps([version("adaptox"), read, content], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()[:32]

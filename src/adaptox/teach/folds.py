@@ -6,15 +6,19 @@ from the scores, a threshold or a smaller model, hangs on all positives.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
+from adaptox import bundle as bundles
 from adaptox import model, train
 from adaptox.config import Config
 from adaptox.errors import DataError, storage_errors
@@ -109,6 +113,42 @@ def lay_out_folds(rows: Sequence[Example], config: Config, folds: int, setting: 
         rest += [row for row in others if row.group not in families]
         found.append(Fold(held, tuple(rest)))
     return tuple(found)
+
+
+def folds_key(config: Config, folds: int, rows: Sequence[Example]) -> str:
+    """Name what a cross-fit's scores depend on: settings, version, the base's weights, and the rows in order.
+
+    Args:
+        config: of the networks.
+        folds: how many.
+        rows: as they are given to `CrossFit.score`.
+
+    Raises:
+        BundleError: the base is a bundle, and damaged.
+    """
+    read = config.model_dump(mode="json", exclude={"name", "teach", "sources", "evaluate", "threshold", "lexicon"})
+    content = [
+        [
+            row.id,
+            row.conversation.messages(),
+            dict(sorted(row.labels.items())),
+            dict(sorted(row.teacher.items())),
+            row.group,
+            row.only_train,
+            row.weight,
+        ]
+        for row in rows
+    ]
+    whole = json.dumps([version("adaptox"), read, folds, _weights(Path(config.base.name)), content], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]
+
+
+def _weights(base: Path) -> list[str]:
+    """Hash a base that is a folder; any other is known by its name."""
+    if (base / bundles.MANIFEST).is_file():
+        return [bundles.load(base).manifest.sha256]
+    files = sorted(file for file in base.glob("*") if file.is_file()) if base.is_dir() else []
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
 
 @dataclass(frozen=True, slots=True)

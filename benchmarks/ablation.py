@@ -1,0 +1,252 @@
+"""What each change of training gives: an ablation, one change at a time, on folds of the training rows alone.
+
+Every row of train and validation is scored by a network that saw neither it nor its family, as `threshold.folds`
+does; a change is compared with what it is made to by the paired bootstrap over prompt families. The test split is
+never scored, so networks may be chosen by it. Words beside a network are weighed, and thresholds are learned, on
+the very rows that are then told of; so a change of words gets no p-value.
+
+    python benchmarks/ablation.py benchmarks/ablation.toml --out docs/results/ablation.json
+
+Started again, it goes on where it was: folds that are finished are kept in `--work`, and a change that is added
+costs no other. `--only` measures some of them and writes no result, so that several processes can share the work;
+two that differ in words alone share their networks, and belong in one process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from adaptox import config as settings
+from adaptox import evaluate
+from adaptox.adapt import read_and_prepare
+from adaptox.adapt.judge import fit_decider, judge
+from adaptox.adapt.words import learn_words, weigh_words
+from adaptox.config import Config, Section
+from adaptox.errors import AdaptoxError, ConfigError, nearest
+from adaptox.evaluate import Evaluation, interval_json
+from adaptox.prepare import Prepared
+from adaptox.records import Example, silent
+from adaptox.teach import CrossFit, folds_key
+
+METRICS = ("auprc", "f1")
+RESAMPLES = 5000  # enough for what remains of a p-value after Holm
+# What the comparison needs to be the same for all.
+_FIXED = ("threshold", "evaluate", "prepare", "seed", "distill")
+
+
+class ChangeConfig(Section):
+    """One change as the file has it."""
+
+    name: str
+    what: str
+    on: str | None = None
+    """Name of what it is made to, above it; the first is made to nothing."""
+    set: dict[str, Any] = Field(default_factory=dict)
+    """Dotted key of the settings → value."""
+
+
+class AblationConfig(Section):
+    """The file."""
+
+    settings: str
+    """Settings file to start from."""
+    folds: int = Field(ge=2)
+    changes: Annotated[tuple[ChangeConfig, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change and the settings that it leads to; `ground` is what it is made to."""
+
+    name: str
+    what: str
+    ground: Change | None
+    config: Config
+
+    @property
+    def tested(self) -> bool:
+        """Whether the rows left out had no say in it."""
+        return self.ground is not None and self.config.lexicon == self.ground.config.lexicon
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a change comes to on the rows left out, the seconds its networks took to train, and the data's hash."""
+
+    result: Evaluation
+    train_s: float
+    data_sha256: str
+
+
+def read_changes(path: Path) -> tuple[Change, ...]:
+    """Read the file.
+
+    Raises:
+        ConfigError: what is wrong in it, and in which change.
+    """
+    try:
+        given = AblationConfig.model_validate(settings.read_toml(path, "benchmarks/ablation.toml"))
+    except ValidationError as error:
+        detail = error.errors()[0]
+        raise ConfigError(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
+    plain = {"threshold.folds": given.folds, "evaluate.resamples": RESAMPLES, "lexicon.grams": []}
+    start = settings.override(settings.load(Path(given.settings)), plain)
+    found: dict[str, Change] = {}
+    for one in given.changes:
+        if one.name in found:
+            raise ConfigError(f"{path}: {one.name!r} stands there twice")
+        if one.on is not None and one.on not in found:
+            hint = nearest(one.on, found)
+            raise ConfigError(f"{path}: {one.name!r} is made to {one.on!r}, which is not above it: {hint}")
+        fixed = [key for key in one.set if key.split(".")[0] in _FIXED]
+        if fixed:
+            raise ConfigError(f"{path}: {one.name!r} sets {fixed[0]!r}, which has to be the same for all")
+        ground = found[one.on] if one.on else None
+        try:
+            config = settings.override(ground.config if ground else start, one.set)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {one.name!r}: {error}") from error
+        found[one.name] = Change(one.name, one.what, ground, config)
+    return tuple(found.values())
+
+
+def read_rows(changes: Sequence[Change]) -> dict[str, Prepared]:
+    """Read and prepare the data of every change, each data set once.
+
+    Raises:
+        ConfigError: a change would be measured on other rows than what it is made to.
+        DataError: the data cannot be used.
+    """
+    read: dict[str, Prepared] = {}
+    found: dict[str, Prepared] = {}
+    for change in changes:
+        data = change.config.model_dump_json(include={"sources", "text"}) + change.config.label_set.target
+        if data not in read:
+            read[data] = read_and_prepare(change.config).prepared
+        found[change.name] = read[data]
+        ground = change.ground
+        if ground and _labelled(change, found) != _labelled(ground, found):
+            raise ConfigError(f"{change.name!r} would be measured on other rows than {ground.name!r}")
+    return found
+
+
+def _labelled(change: Change, parts: Mapping[str, Prepared]) -> list[tuple[str, str, int]]:
+    prepared, target = parts[change.name], change.config.label_set.target
+    rows = (row for row in _learned(prepared) if target in row.labels and not row.only_train)
+    return [(row.id, row.group, row.labels[target]) for row in rows]
+
+
+def _learned(prepared: Prepared) -> tuple[Example, ...]:
+    return (*prepared.train, *prepared.validation)
+
+
+def measure(change: Change, prepared: Prepared, work: Path) -> Measured:
+    """Cross-fit the networks of a change, add its words, and measure the rows left out.
+
+    Raises:
+        InputError: the data or the base cannot be used.
+        RunError: as `train.fit`.
+    """
+    config, rows = change.config, _learned(prepared)
+    place = work / folds_key(config, config.threshold.folds, rows)
+    place.mkdir(parents=True, exist_ok=True)
+    held = CrossFit(config, config.threshold.folds, "folds", place, True, silent).score(rows)
+    if held is None:
+        raise ConfigError("an ablation is measured in one process: start it without torchrun")
+    if config.lexicon.grams:
+        held = weigh_words(config, learn_words(config, prepared), held).held
+    decider = fit_decider(held.scores, held.examples, config, {})
+    result = judge(held.scores, decider, held.examples, config)
+    return Measured(result, held.wall_s, prepared.manifest.sha256)
+
+
+def compared(changes: Sequence[Change], found: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
+    """Compare each change with what it is made to; p-values are corrected for all that are tested, after Holm."""
+    told: dict[str, dict[str, Any]] = {}
+    tested: list[tuple[str, str, float]] = []
+    for change in changes:
+        if change.ground is None:
+            continue
+        one, other = found[change.name].result, found[change.ground.name].result
+        for metric in METRICS:
+            test = evaluate.compare(one, other, metric, RESAMPLES, change.config.seed)
+            told.setdefault(change.name, {})[metric] = {**interval_json(test.difference), "p_holm": None}
+            if change.tested:
+                tested.append((change.name, metric, test.p_value))
+    corrected = evaluate.holm([p_value for *_, p_value in tested])
+    for (name, metric, _), p_value in zip(tested, corrected, strict=True):
+        told[name][metric]["p_holm"] = p_value
+    return told
+
+
+def content(changes: Sequence[Change], found: Mapping[str, Measured]) -> dict[str, Any]:
+    """Give what the result file holds."""
+    first = changes[0].config
+    differences = compared(changes, found)
+    return {
+        "schema": 1,
+        "folds": first.threshold.folds,
+        "seed": first.seed,
+        "resamples": RESAMPLES,
+        "confidence": first.evaluate.confidence,
+        "hardware": evaluate.hardware(),
+        "commit": evaluate.commit(),
+        "changes": [_shown(one, found[one.name], differences.get(one.name)) for one in changes],
+    }
+
+
+def _shown(change: Change, one: Measured, difference: Mapping[str, Any] | None) -> dict[str, Any]:
+    main = next(iter(one.result.slices.values()))
+    return {
+        "name": change.name,
+        "what": change.what,
+        "on": change.ground.name if change.ground else None,
+        "n": main.n,
+        "positives": main.positives,
+        **{metric: interval_json(main.metrics[metric]) for metric in METRICS},
+        "difference": difference,
+        "train_s": round(one.train_s, 1),
+        "data_sha256": one.data_sha256,
+        "config": change.config.model_dump(mode="json", exclude_unset=True),
+    }
+
+
+def main() -> None:
+    """Measure the changes, print, and write the result file if asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("changes", type=Path, help="what is changed, one table a change (TOML)")
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these changes alone")
+    parser.add_argument("--work", type=Path, default=Path("runs/ablation"), help="folder for what is finished")
+    parser.add_argument("--out", type=Path, help="result file (JSON) to write")
+    given = parser.parse_args()
+    if given.only and given.out:
+        raise ConfigError("--only measures a part, and --out is of the whole: give one of the two")
+    changes = read_changes(given.changes)
+    names = [one.name for one in changes]
+    unknown = [name for name in given.only if name not in names]
+    if unknown:
+        raise ConfigError(f"--only: no change {unknown[0]!r}: {nearest(unknown[0], names)}")
+    parts = read_rows(changes)
+    found: dict[str, Measured] = {}
+    for change in (one for one in changes if not given.only or one.name in given.only):
+        found[change.name] = measure(change, parts[change.name], given.work)
+        metrics = next(iter(found[change.name].result.slices.values())).metrics
+        print(f"{change.name:28}" + "".join(f"{name} {metrics[name].value:.3f}  " for name in METRICS), flush=True)
+    if given.out is not None:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(json.dumps(content(changes, found), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except AdaptoxError as error:
+        sys.exit(f"ablation: {error}")
