@@ -150,6 +150,8 @@ def plan(study: StudyConfig) -> tuple[Planned, ...]:
 def only(study: StudyConfig, chosen: Mapping[str, str]) -> StudyConfig:
     """Leave a part of a grid: one value of each axis that is named.
 
+    Where the run that others are compared with is not in the part, all its pairs are.
+
     Args:
         study: the whole grid.
         chosen: axis → the value that is kept.
@@ -171,7 +173,9 @@ def only(study: StudyConfig, chosen: Mapping[str, str]) -> StudyConfig:
     rules = tuple(
         rule for rule in study.rules if all(chosen.get(axis, value) == value for axis, value in rule.when.items())
     )
-    return study.model_copy(update={"axes": axes, "rules": rules})
+    part = study.model_copy(update={"axes": axes, "rules": rules, "against": ""})
+    kept = study.against in {run.name for run in plan(part)}
+    return part.model_copy(update={"against": study.against}) if kept else part
 
 
 def _values(given: Mapping[str, Changes] | list[Any]) -> tuple[str, ...]:
