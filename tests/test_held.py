@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import tiny
+import toy
 from adaptox import config as settings
 from adaptox import train
 from adaptox.adapt import adapt
 from adaptox.errors import ConfigError, DataError, InterruptedRunError
 from adaptox.evaluate import rows_from_parquet
+from adaptox.teach import folds_key
 from adaptox.train import soup
 
 FOLDS = 3
@@ -108,3 +111,23 @@ def test_more_folds_than_families_of_a_class_are_refused(tiny_bert, csv, tmp_pat
 def test_one_fold_is_refused():
     with pytest.raises(ConfigError, match="folds must be 0, or at least 2, got 1"):
         settings.parse({"threshold": {"folds": 1}})
+
+
+def test_scores_of_folds_are_kept_under_all_that_they_depend_on(tmp_path):
+    base = tmp_path / "base"
+    base.mkdir()
+    (base / "weights").write_bytes(b"one")
+    config = toy.config_of(base)
+    rows = toy.examples(6, seed=0)
+    known = folds_key(config, 2, rows)
+    assert folds_key(config.model_copy(update={"name": "other"}), 2, rows) == known
+    others = [
+        folds_key(config, 3, rows),
+        folds_key(config.model_copy(update={"seed": 1}), 2, rows),
+        folds_key(settings.override(config, {"prepare.group": "none"}), 2, rows),
+        folds_key(config, 2, rows[::-1]),
+        folds_key(config, 2, [replace(rows[0], group="kin"), *rows[1:]]),
+    ]
+    (base / "weights").write_bytes(b"two")
+    others.append(folds_key(config, 2, rows))
+    assert len({known, *others}) == 7
