@@ -7,9 +7,10 @@ the very rows that are then told of; so a change of words gets no p-value.
 
     python benchmarks/ablation.py benchmarks/ablation.toml --out docs/results/ablation.json
 
-Started again, it goes on where it was: folds that are finished are kept in `--work`, and a change that is added
-costs no other. `--only` measures some of them and writes no result, so that several processes can share the work;
-two that differ in words alone share their networks, and belong in one process.
+Started again, it goes on where it was: folds that are finished are kept in `--work`, and the logits of the rows
+left out beside the result, so that a change that is added trains no other anew, on whatever machine; remove that
+file to measure all from scratch. `--only` measures some changes and writes no result, so that several processes can
+share the work; two that differ in words alone share their networks, and belong in one process.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import kept_logits
+from kept_logits import Kept
 from pydantic import Field, ValidationError
 
 from adaptox import config as settings
@@ -34,7 +37,7 @@ from adaptox.errors import AdaptoxError, ConfigError, nearest
 from adaptox.evaluate import Evaluation, interval_json
 from adaptox.prepare import Prepared
 from adaptox.records import Example, silent
-from adaptox.teach import CrossFit, folds_key
+from adaptox.teach import CrossFit, Held, folds_key, is_scored
 
 METRICS = ("auprc", "f1")
 RESAMPLES = 5000  # enough for what remains of a p-value after Holm
@@ -79,10 +82,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a change comes to on the rows left out, the seconds its networks took to train, and the data's hash."""
+    """What a change comes to on the rows left out, what its networks said of them, and the data's hash."""
 
     result: Evaluation
-    train_s: float
+    networks: Kept
     data_sha256: str
 
 
@@ -140,7 +143,7 @@ def read_rows(changes: Sequence[Change]) -> dict[str, Prepared]:
 
 def _labelled(change: Change, parts: Mapping[str, Prepared]) -> list[tuple[str, str, int]]:
     prepared, target = parts[change.name], change.config.label_set.target
-    rows = (row for row in _learned(prepared) if target in row.labels and not row.only_train)
+    rows = (row for row in _learned(prepared) if is_scored(row, target))
     return [(row.id, row.group, row.labels[target]) for row in rows]
 
 
@@ -148,24 +151,39 @@ def _learned(prepared: Prepared) -> tuple[Example, ...]:
     return (*prepared.train, *prepared.validation)
 
 
-def measure(change: Change, prepared: Prepared, work: Path) -> Measured:
-    """Cross-fit the networks of a change, add its words, and measure the rows left out.
+def measure(change: Change, prepared: Prepared, work: Path, kept: dict[str, Kept]) -> Measured:
+    """Cross-fit the networks of a change unless they are kept, add its words, and measure the rows left out.
+
+    Args:
+        change: to measure.
+        prepared: its data.
+        work: folder of folds that are finished.
+        kept: logits of networks measured before, by key; what is measured is added.
 
     Raises:
-        InputError: the data or the base cannot be used.
+        InputError: the data or the base cannot be used, or kept logits are of other rows.
         RunError: as `train.fit`.
     """
     config, rows = change.config, _learned(prepared)
+    key = kept_logits.key_of(config, prepared)
+    if key not in kept:
+        kept[key] = Kept.of(_cross_fit(config, rows, work))
+    scored = [row for row in rows if is_scored(row, config.label_set.target)]
+    held = kept[key].held(scored, config.outputs.names)
+    if config.lexicon.grams:
+        held = weigh_words(config, learn_words(config, prepared), held).held
+    decider = fit_decider(held.scores, held.examples, config, {})
+    result = judge(held.scores, decider, held.examples, config)
+    return Measured(result, kept[key], prepared.manifest.sha256)
+
+
+def _cross_fit(config: Config, rows: Sequence[Example], work: Path) -> Held:
     place = work / folds_key(config, config.threshold.folds, rows)
     place.mkdir(parents=True, exist_ok=True)
     held = CrossFit(config, config.threshold.folds, "folds", place, True, silent).score(rows)
     if held is None:
         raise ConfigError("an ablation is measured in one process: start it without torchrun")
-    if config.lexicon.grams:
-        held = weigh_words(config, learn_words(config, prepared), held).held
-    decider = fit_decider(held.scores, held.examples, config, {})
-    result = judge(held.scores, decider, held.examples, config)
-    return Measured(result, held.wall_s, prepared.manifest.sha256)
+    return held
 
 
 def compared(changes: Sequence[Change], found: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
@@ -197,7 +215,6 @@ def content(changes: Sequence[Change], found: Mapping[str, Measured]) -> dict[st
         "seed": first.seed,
         "resamples": RESAMPLES,
         "confidence": first.evaluate.confidence,
-        "hardware": evaluate.hardware(),
         "commit": evaluate.commit(),
         "changes": [_shown(one, found[one.name], differences.get(one.name)) for one in changes],
     }
@@ -213,7 +230,9 @@ def _shown(change: Change, one: Measured, difference: Mapping[str, Any] | None) 
         "positives": main.positives,
         **{metric: interval_json(main.metrics[metric]) for metric in METRICS},
         "difference": difference,
-        "train_s": round(one.train_s, 1),
+        "train_s": round(one.networks.train_s, 1),
+        "hardware": one.networks.hardware,
+        "commit": one.networks.commit,
         "data_sha256": one.data_sha256,
         "config": change.config.model_dump(mode="json", exclude_unset=True),
     }
@@ -235,13 +254,15 @@ def main() -> None:
     if unknown:
         raise ConfigError(f"--only: no change {unknown[0]!r}: {nearest(unknown[0], names)}")
     parts = read_rows(changes)
+    kept = kept_logits.read(given.out.with_suffix(".npz")) if given.out else {}
     found: dict[str, Measured] = {}
     for change in (one for one in changes if not given.only or one.name in given.only):
-        found[change.name] = measure(change, parts[change.name], given.work)
+        found[change.name] = measure(change, parts[change.name], given.work, kept)
         metrics = next(iter(found[change.name].result.slices.values())).metrics
         print(f"{change.name:28}" + "".join(f"{name} {metrics[name].value:.3f}  " for name in METRICS), flush=True)
     if given.out is not None:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
+        used = {kept_logits.key_of(one.config, parts[one.name]) for one in changes}
+        kept_logits.write(given.out.with_suffix(".npz"), {key: kept[key] for key in kept if key in used})
         given.out.write_text(json.dumps(content(changes, found), indent=2) + "\n", encoding="utf-8")
 
 

@@ -26,6 +26,7 @@ def ablation(results: Path) -> str:
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
     lines += [_line(one) for one in found["changes"]]
     first = found["changes"][0]
+    hardware = "; ".join(dict.fromkeys(one["hardware"] for one in found["changes"]))
     end = (
         f"{count(first['n'])} training rows, {count(first['positives'])} toxic, each scored by a network that saw "
         f"neither it nor its family ({found['folds']} folds, seed {found['seed']}); the test split has no part in "
@@ -33,7 +34,7 @@ def ablation(results: Path) -> str:
         f"p-values after Holm, bold below {number(_LEVEL, 2)}. Words are weighed, and the thresholds of F1 "
         "learned, on these rows, which flatters a little; so words have no p-value. The themes of the written "
         "prompts were taken from what networks miss on these rows, which flatters that stage, too. "
-        f"{found['hardware']} ([script](benchmarks/ablation.py), [result](docs/results/ablation.json))."
+        f"{hardware} ([script](benchmarks/ablation.py), [result](docs/results/ablation.json))."
     )
     return "\n".join([*lines, "", end])
 

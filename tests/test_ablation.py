@@ -1,26 +1,18 @@
 """benchmarks/ablation.py: one change at a time, on folds."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
 
+import ablation
+import numpy as np
 import pytest
 
 import tiny
-from adaptox.errors import ConfigError
+from adaptox.errors import ConfigError, DataError
 
 ROOT = Path(__file__).parents[1]
 FIRST = 'name = "first"\nwhat = "plain"'
-
-
-@pytest.fixture(scope="module")
-def ablation():
-    spec = importlib.util.spec_from_file_location("ablation", ROOT / "benchmarks" / "ablation.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
@@ -37,7 +29,7 @@ def write_changes(folder, *changes, folds="folds = 2"):
     return path
 
 
-def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(ablation, plain, monkeypatch, capsys):
+def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(plain, monkeypatch, capsys):
     words = 'name = "words"\nwhat = "with words"\non = "first"\nset = { "lexicon.grams" = ["words"] }'
     longer = 'name = "longer"\nwhat = "longer"\non = "first"\nset = { "train.epochs" = 3 }'
     path, told = write_changes(plain, FIRST, words, longer), plain / "told.json"
@@ -56,8 +48,19 @@ def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(ablati
     assert len(list((plain / "work").iterdir())) == 2
 
     monkeypatch.setattr("adaptox.train.fit_soup", lambda *_: pytest.fail("trained again"))
+    (plain / "work").rename(plain / "gone")  # the logits beside the result are enough
     ablation.main()
     assert json.loads(told.read_text())["changes"] == found["changes"]
+    told.with_suffix(".npz").rename(plain / "gone.npz")
+    (plain / "gone").rename(plain / "work")  # and so are the folds
+    ablation.main()
+    assert json.loads(told.read_text())["changes"] == found["changes"]
+    shorter = write_changes(plain, FIRST)
+    kept = ablation.kept_logits.read(told.with_suffix(".npz"))
+    monkeypatch.setattr(sys, "argv", [command[0], str(shorter), *command[2:]])
+    ablation.main()
+    assert len(kept) == 2
+    assert len(ablation.kept_logits.read(told.with_suffix(".npz"))) == 1  # what no change uses is not kept
 
     monkeypatch.setattr(sys, "argv", [*command[:-2], "--only", "first"])
     capsys.readouterr()
@@ -78,19 +81,25 @@ def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(ablati
         ((), "changes"),
     ],
 )
-def test_changes_that_cannot_be_measured_are_refused(ablation, plain, changes, said):
+def test_changes_that_cannot_be_measured_are_refused(plain, changes, said):
     with pytest.raises(ConfigError, match=said):
         ablation.read_changes(write_changes(plain, *changes))
 
 
-def test_a_file_without_folds_is_refused(ablation, plain):
+def test_logits_of_other_rows_are_refused():
+    kept = ablation.Kept(np.zeros((3, 1)), 1.0, "a machine", "a commit")
+    with pytest.raises(DataError, match="expected kept logits of 2 rows and 1 labels, got \\(3, 1\\)"):
+        kept.held(["a row", "another"], ("toxicity",))
+
+
+def test_a_file_without_folds_is_refused(plain):
     with pytest.raises(ConfigError, match="folds"):
         ablation.read_changes(write_changes(plain, FIRST, folds="folds = 1"))
     with pytest.raises(ConfigError, match="no settings file at nowhere"):
         ablation.read_changes(Path("nowhere.toml"))
 
 
-def test_a_change_of_the_rows_is_refused_before_anything_is_trained(ablation, plain):
+def test_a_change_of_the_rows_is_refused_before_anything_is_trained(plain):
     other = tiny.write_csv(plain / "other.csv", tiny.texts(seed=1))
     change = f'name = "other"\nwhat = "x"\non = "first"\nset = {{ sources = [{{ path = "{other}" }}] }}'
     with pytest.raises(ConfigError, match="'other' would be measured on other rows than 'first'"):
@@ -101,7 +110,7 @@ def test_a_change_of_the_rows_is_refused_before_anything_is_trained(ablation, pl
     ("options", "said"),
     [(("--only", "frist"), "no change 'frist'"), (("--only", "first", "--out", "x.json"), "give one of the two")],
 )
-def test_a_part_is_a_known_one_and_writes_no_result(ablation, plain, monkeypatch, options, said):
+def test_a_part_is_a_known_one_and_writes_no_result(plain, monkeypatch, options, said):
     path = write_changes(plain, FIRST)
     monkeypatch.setattr(sys, "argv", ["ablation.py", str(path), "--work", str(plain / "work"), *options])
     with pytest.raises(ConfigError, match=said):
@@ -109,7 +118,7 @@ def test_a_part_is_a_known_one_and_writes_no_result(ablation, plain, monkeypatch
     assert not (plain / "work").exists()
 
 
-def test_the_shipped_changes_lead_to_the_best_recipe(ablation, monkeypatch):
+def test_the_shipped_changes_lead_to_the_best_recipe(monkeypatch):
     monkeypatch.chdir(ROOT)
     found = {one.name: one.config for one in ablation.read_changes(Path("benchmarks/ablation.toml"))}
     best = ablation.settings.load(ROOT / "configs" / "best.toml")

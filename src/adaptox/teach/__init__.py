@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from adaptox.teach.asking import Cost
 from adaptox.teach.faults import doubted_labels
-from adaptox.teach.folds import CrossFit, Fold, Held, folds_key, lay_out_folds, settled, watched
+from adaptox.teach.folds import CrossFit, Fold, Held, folds_key, is_scored, lay_out_folds, settled, watched
 from adaptox.teach.judging import Judged, judge_members
 from adaptox.teach.models import teach
 from adaptox.teach.teachers import Given, ask_teacher, count_calls
@@ -23,6 +23,7 @@ __all__ = [
     "count_calls",
     "doubted_labels",
     "folds_key",
+    "is_scored",
     "judge_members",
     "lay_out_folds",
     "settled",
