@@ -4,9 +4,9 @@
     python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
 
 README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, STUDY/study.json as
-a study did, STUDY/seeds.json, ablation.json and the speeds as the scripts in benchmarks did. docs/cli.md and
-docs/settings.md are written whole. Equal input gives equal bytes; a result that is not there yet leaves a block
-that says so.
+a study did, STUDY/seeds.json, ablation.json, peers.json and the speeds as the scripts in benchmarks did.
+docs/cli.md and docs/settings.md are written whole. Equal input gives equal bytes; a result that is not there yet
+leaves a block that says so.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import seeds_block
 from ablation_block import ablation
+from peers_block import peers
 from pydantic.fields import FieldInfo
 from study_blocks import NOTHING_YET, collapse, eight_runs, interval_of
 from typer.main import get_command
@@ -68,6 +69,7 @@ def pages(root: Path) -> dict[str, str]:
         "table": table(results),
         "best": seeds_block.best(results),
         "ablation": ablation(results),
+        "peers": peers(results),
         "speed": f"{speed(results / 'train-speed.json')} {steps(results / 'adapter-speed.json')}".strip(),
         "study": eight_runs(results),
         "collapse": collapse(results),

@@ -9,9 +9,10 @@ from typing import Any
 
 from study_blocks import NOTHING_YET, interval_of
 
-from adaptox.report.phrases import count, signed, signed_bracket, spread, with_interval
+from adaptox.report.phrases import count, listed, signed, signed_bracket, spread, with_interval
 
-FILE = Path("study-best") / "seeds.json"
+# The study of the best recipe, and its part that was run apart.
+FILES = (Path("study-best") / "seeds.json", Path("study-best-lora") / "seeds.json")
 _RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
 _VOICES: Mapping[str, str] = {
     "network_alone": "the network alone",
@@ -33,9 +34,12 @@ _COLUMNS = (
 
 
 def read(results: Path) -> Mapping[str, Any] | None:
-    """Read the result of benchmarks/seeds.py, if it is there."""
-    path = results / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    """Read the results of benchmarks/seeds.py that are there, as one."""
+    parts = [json.loads(path.read_text(encoding="utf-8")) for name in FILES if (path := results / name).is_file()]
+    if not parts:
+        return None
+    recipes = [recipe for part in parts for recipe in part["recipes"]]
+    return {**parts[0], "recipes": recipes, "hardware": listed(list(dict.fromkeys(p["hardware"] for p in parts)))}
 
 
 def headline(found: Mapping[str, Any], weights: str) -> str:
@@ -63,7 +67,7 @@ def best(results: Path) -> str:
     heads = [head for *_, head in _COLUMNS]
     lines = [f"| recipe | seeds | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
     lines += list(_lines(found))
-    return "\n".join([_gain(found), *_against(found), "", *lines])
+    return "\n".join([_gain(found), *_against(found), *_apart(found), "", *lines])
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -117,6 +121,19 @@ def _against(found: Mapping[str, Any]) -> Iterator[str]:
             f"Beside the same recipe from `{base}` ({other['commit']}), {name}, {seeds} seeds, on F: "
             f"{', '.join(gains)}."
         )
+
+
+def _apart(found: Mapping[str, Any]) -> Iterator[str]:
+    """Set the other recipes' means beside the first's."""
+    first, *others = found["recipes"]
+    for recipe in others:
+        gains = [
+            f"{metric} {signed(main['value'] - first['with_words']['test']['F'][key]['value'])}"
+            for key, metric in (("auprc", "AUPRC"), ("f1", "F1"))
+            if (main := recipe["with_words"]["test"]["F"][key])
+        ]
+        one, other = (_RECIPES.get(name, name) for name in (recipe["name"], first["name"]))
+        yield f"{one} beside {other}, means on F: {', '.join(gains)}."
 
 
 def brackets(found: Mapping[str, Any]) -> str:

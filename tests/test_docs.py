@@ -227,14 +227,29 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     assert "(better), F1 +.010 [-.010 to +.030] (worse)." in told
 
 
+def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render_docs):
+    results = checkout / "docs" / "results"
+    apart = seeds("better")
+    apart["recipes"][0] |= {"name": "lora"}
+    apart["recipes"][0]["with_words"]["test"]["F"] |= {"auprc": {**interval(0.86), "spread": 0.002}}
+    apart["hardware"] = "four cores"
+    write(results / "study-best" / "seeds.json", seeds("better"))
+    write(results / "study-best-lora" / "seeds.json", apart)
+    told = block(render_docs.pages(checkout)["README.md"], "best").replace("\N{NO-BREAK SPACE}", " ")
+    assert "LoRA beside all parameters, means on F: AUPRC -.010, F1 .000." in told
+    assert "two cores and four cores." in told
+    assert "| LoRA, with words | 2 | .860 [.840–.880] ± .002 |" in told
+
+
 def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     first = {"name": "first", "what": "plain", "on": None, "n": 4977, "positives": 375, "difference": None}
+    first["hardware"] = "two cores"
     first |= {metric: interval(0.8) for metric in ("auprc", "f1")}
     gained = {"auprc": {**interval(0.03), "p_holm": 0.01}, "f1": {**interval(0.01), "p_holm": 0.4}}
     second = {**first, "name": "second", "what": "more", "on": "first", "difference": gained}
     untested = {metric: {**interval(0.02), "p_holm": None} for metric in gained}
     third = {**second, "name": "third", "difference": untested}
-    told = {"folds": 3, "seed": 0, "resamples": 5000, "hardware": "two cores", "changes": [first, second, third]}
+    told = {"folds": 3, "seed": 0, "resamples": 5000, "changes": [first, second, third]}
     write(checkout / "docs" / "results" / "ablation.json", told)
     page = render_docs.pages(checkout)["README.md"]
     found = block(page, "ablation").replace("\N{NO-BREAK SPACE}", " ")
@@ -244,6 +259,23 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert f"| second: more | first | {level} | {bold} | {level} | {plain} |" in found
     assert f"| third: more | first | {level} | +.020 [.000 to +.040] |  |" in found
     assert "4,977 training rows, 375 toxic" in found
+    assert "which flatters that stage, too. two cores ([script]" in found
+
+
+def test_other_tools_stand_beside_the_recipe(checkout, render_docs):
+    slices = {code: {"n": 5083, "positives": 362, "auprc": interval(0.8), "f1": interval(0.7)} for code in "FT"}
+    one = {"what": "a tool", "train_rows": 4977, "peak_memory_mb": 2048, "slices": slices}
+    cost = {"trainer": (100, 50), "adaptox-recipe": (250, 1000)}
+    tools = {name: {**one, "train_s": time, "rows_per_s": speed} for name, (time, speed) in cost.items()}
+    gain = {"auprc": {**interval(0.05), "p_holm": 0.01}, "f1": {**interval(0.01), "p_holm": 0.9}}
+    compared = [{"ours": "adaptox-recipe", "other": "trainer", **gain}]
+    told = {"seed": 0, "hardware": "one core", "contestants": tools, "compared": compared}
+    write(checkout / "docs" / "results" / "peers.json", told)
+    found = block(render_docs.pages(checkout)["README.md"], "peers").replace("\N{NO-BREAK SPACE}", " ")
+    level = ".800 [.780–.820] | .700 [.680–.720] | .700 [.680–.720]"
+    gains = "**+.050 [+.030 to +.070]** | +.010 [-.010 to +.030]"
+    assert f"| trainer: a tool | 4,977 | {level} | {gains} | × 1.00 | 2.0 GiB | × 1.00 |" in found
+    assert f"| adaptox-recipe: a tool | 4,977 | {level} |  |  | × 2.50 | 2.0 GiB | × 20 |" in found
 
 
 def test_an_undefined_number_is_a_dash(checkout, render_docs):
