@@ -18,6 +18,7 @@ from adaptox.config import ColumnMap, SourceConfig
 from adaptox.errors import DataError, MissingExtraError
 from adaptox.labels import OPENAI_CATEGORIES
 from adaptox.sources import catalogue, hub, read, read_all, read_inputs
+from adaptox.sources.reading import recognise
 
 TOXIC_CHAT_HEADER = (
     "conv_id",
@@ -424,6 +425,13 @@ def test_wikipedia_context_takes_the_service_as_teacher_and_leaves_the_parent_ou
     assert examples[0].conversation.messages() == [{"role": "user", "content": "mine"}]
     assert [dict(example.teacher) for example in examples] == [{"toxicity": 0.75}, {}]
     assert {example.source for example in examples} == {"wikipedia-context"}
+
+
+def test_a_mistyped_name_of_embedded_data_names_the_nearest():
+    with pytest.raises(DataError, match="no embedded data 'embedded-promts': did you mean 'embedded-prompts'"):
+        recognise(SourceConfig(path="embedded-promts"))
+    with pytest.raises(DataError, match="no such file or folder: embedded-promts.csv"):
+        recognise(SourceConfig(path="embedded-promts.csv"))
 
 
 def test_wikipedia_comments_and_safenlp_are_recognised(tmp_path):

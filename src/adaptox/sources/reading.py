@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from adaptox.config import ColumnMap, Reader, SourceConfig
-from adaptox.errors import DataError
+from adaptox.errors import DataError, nearest
 from adaptox.records import Reading
 from adaptox.sources.comments import read_davidson, read_safenlp, read_wikipedia_comments, read_wikipedia_context
 from adaptox.sources.embedded import read_embedded_comments, read_embedded_conversations, read_embedded_prompts
@@ -32,11 +32,8 @@ _SIGNS: Mapping[str, Reader] = {
     **dict.fromkeys(FILES, "openai-moderation"),
 }
 # Names that stand for data inside the package.
-_EMBEDDED: Mapping[str, Reader] = {
-    "embedded-comments": "embedded-comments",
-    "embedded-prompts": "embedded-prompts",
-    "embedded-conversations": "embedded-conversations",
-}
+_EMBEDDED_PREFIX = "embedded-"
+_EMBEDDED: tuple[Reader, ...] = ("embedded-comments", "embedded-prompts", "embedded-conversations")
 
 
 def read(source: SourceConfig, seed: int = 0) -> Reading:
@@ -102,8 +99,9 @@ def recognise(source: SourceConfig) -> Reader:
     name = source.path
     if not name:
         raise DataError("expected a path or a hub id, got none: set path in this source")
-    if name in _EMBEDDED:
-        return _EMBEDDED[name]
+    for embedded in _EMBEDDED:
+        if name == embedded:
+            return embedded
     path = Path(name)
     if path.is_dir():
         return _recognise_folder(path)
@@ -112,6 +110,8 @@ def recognise(source: SourceConfig) -> Reader:
         return "toxic-chat" if by_columns else _SIGNS.get(path.name, "table")
     if name == HUB_ID:
         return "toxic-chat"
+    if name.startswith(_EMBEDDED_PREFIX) and suffix_of(path) not in SUFFIXES:
+        raise DataError(f"no embedded data {name!r}: {nearest(name, _EMBEDDED)}")
     if suffix_of(path) in SUFFIXES or not _HUB_ID.fullmatch(name) or path.parent.is_dir():
         existing(path)
     return "hub"
