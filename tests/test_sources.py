@@ -430,7 +430,7 @@ def test_wikipedia_context_takes_the_service_as_teacher_and_leaves_the_parent_ou
 def test_a_mistyped_name_of_embedded_data_names_the_nearest():
     with pytest.raises(DataError, match="no embedded data 'embedded-promts': did you mean 'embedded-prompts'"):
         recognise(SourceConfig(path="embedded-promts"))
-    with pytest.raises(DataError, match="no such file or folder: embedded-promts.csv"):
+    with pytest.raises(DataError, match=r"no such file or folder: embedded-promts\.csv"):
         recognise(SourceConfig(path="embedded-promts.csv"))
 
 
