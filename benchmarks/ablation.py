@@ -8,8 +8,8 @@ the very rows that are then told of; so a change of words gets no p-value.
     python benchmarks/ablation.py benchmarks/ablation.toml --out docs/results/ablation.json
 
 Started again, it goes on where it was: folds that are finished are kept in `--work`, and the logits of the rows
-left out beside the result, so that a change that is added trains no other anew, on whatever machine; remove that
-file to measure all from scratch. `--only` measures some changes and writes no result, so that several processes can
+left out in `--kept`, so that a change that is added trains no other anew, on whatever machine; remove that file to
+measure all from scratch. `--only` measures some changes and writes nothing but folds, so that several processes can
 share the work; two that differ in words alone share their networks, and belong in one process.
 """
 
@@ -52,6 +52,8 @@ class ChangeConfig(Section):
     what: str
     on: str | None = None
     """Name of what it is made to, above it; the first is made to nothing."""
+    tested: bool = True
+    """False where the rows left out had a say in it, as the words' shares have by themselves."""
     set: dict[str, Any] = Field(default_factory=dict)
     """Dotted key of the settings → value."""
 
@@ -67,17 +69,20 @@ class AblationConfig(Section):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A change and the settings that it leads to; `ground` is what it is made to."""
+    """A change and the settings that it leads to.
+
+    Attributes:
+        name, what: as the file has them.
+        ground: what it is made to.
+        config: the settings.
+        tested: the rows left out had no say in it.
+    """
 
     name: str
     what: str
     ground: Change | None
     config: Config
-
-    @property
-    def tested(self) -> bool:
-        """Whether the rows left out had no say in it."""
-        return self.ground is not None and self.config.lexicon == self.ground.config.lexicon
+    tested: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,8 @@ def read_changes(path: Path) -> tuple[Change, ...]:
             config = settings.override(ground.config if ground else start, one.set)
         except ConfigError as error:
             raise ConfigError(f"{path}: {one.name!r}: {error}") from error
-        found[one.name] = Change(one.name, one.what, ground, config)
+        tested = one.tested and (ground is None or config.lexicon == ground.config.lexicon)
+        found[one.name] = Change(one.name, one.what, ground, config, tested)
     return tuple(found.values())
 
 
@@ -165,9 +171,9 @@ def measure(change: Change, prepared: Prepared, work: Path, kept: dict[str, Kept
         RunError: as `train.fit`.
     """
     config, rows = change.config, _learned(prepared)
-    key = kept_logits.key_of(config, prepared)
+    key = kept_logits.key_of(config, rows)
     if key not in kept:
-        kept[key] = Kept.of(_cross_fit(config, rows, work))
+        kept[key] = Kept.of(_cross_fit(config, rows, work), config)
     scored = [row for row in rows if is_scored(row, config.label_set.target)]
     held = kept[key].held(scored, config.outputs.names)
     if config.lexicon.grams:
@@ -210,7 +216,6 @@ def content(changes: Sequence[Change], found: Mapping[str, Measured]) -> dict[st
     first = changes[0].config
     differences = compared(changes, found)
     return {
-        "schema": 1,
         "folds": first.threshold.folds,
         "seed": first.seed,
         "resamples": RESAMPLES,
@@ -230,9 +235,9 @@ def _shown(change: Change, one: Measured, difference: Mapping[str, Any] | None) 
         "positives": main.positives,
         **{metric: interval_json(main.metrics[metric]) for metric in METRICS},
         "difference": difference,
-        "train_s": round(one.networks.train_s, 1),
-        "hardware": one.networks.hardware,
-        "commit": one.networks.commit,
+        "train_s": round(one.networks.origin.train_s, 1),
+        "hardware": one.networks.origin.hardware,
+        "base_sha256": one.networks.origin.base,
         "data_sha256": one.data_sha256,
         "config": change.config.model_dump(mode="json", exclude_unset=True),
     }
@@ -244,6 +249,12 @@ def main() -> None:
     parser.add_argument("changes", type=Path, help="what is changed, one table a change (TOML)")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="measure these changes alone")
     parser.add_argument("--work", type=Path, default=Path("runs/ablation"), help="folder for what is finished")
+    parser.add_argument(
+        "--kept",
+        type=Path,
+        default=Path("docs/results/ablation.npz"),
+        help="logits measured before; --out adds to them",
+    )
     parser.add_argument("--out", type=Path, help="result file (JSON) to write")
     given = parser.parse_args()
     if given.only and given.out:
@@ -254,15 +265,14 @@ def main() -> None:
     if unknown:
         raise ConfigError(f"--only: no change {unknown[0]!r}: {nearest(unknown[0], names)}")
     parts = read_rows(changes)
-    kept = kept_logits.read(given.out.with_suffix(".npz")) if given.out else {}
+    kept = kept_logits.read(given.kept)
     found: dict[str, Measured] = {}
     for change in (one for one in changes if not given.only or one.name in given.only):
         found[change.name] = measure(change, parts[change.name], given.work, kept)
         metrics = next(iter(found[change.name].result.slices.values())).metrics
         print(f"{change.name:28}" + "".join(f"{name} {metrics[name].value:.3f}  " for name in METRICS), flush=True)
     if given.out is not None:
-        used = {kept_logits.key_of(one.config, parts[one.name]) for one in changes}
-        kept_logits.write(given.out.with_suffix(".npz"), {key: kept[key] for key in kept if key in used})
+        kept_logits.write(given.kept, kept)
         given.out.write_text(json.dumps(content(changes, found), indent=2) + "\n", encoding="utf-8")
 
 

@@ -6,16 +6,16 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from adaptox import bundle as bundles
 from adaptox import evaluate
 from adaptox.config import Config
 from adaptox.errors import DataError, storage_errors
-from adaptox.prepare import Prepared
 from adaptox.records import Example, FloatArray, Scores
 from adaptox.teach import Held
 
@@ -23,48 +23,72 @@ _ABOUT = "about"
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where logits come from.
+
+    Attributes:
+        rows: hash of the rows, their families and labels.
+        base: hash of the bundle that the networks started from; empty where that is none.
+        train_s: seconds that they took to train.
+        hardware: that they were scored on.
+    """
+
+    rows: str
+    base: str
+    train_s: float
+    hardware: str
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
-    """What the networks of a change said of the rows left out, and where that was measured.
+    """What the networks of a change said of the rows left out.
 
     Attributes:
         logits: (rows, labels), in the order of the rows' ids.
-        train_s: seconds that the networks took to train.
-        hardware, commit: that they were trained on and with.
+        origin: where that comes from.
     """
 
     logits: FloatArray
-    train_s: float
-    hardware: str
-    commit: str
+    origin: Origin
 
     @classmethod
-    def of(cls, held: Held) -> Kept:
+    def of(cls, held: Held, config: Config) -> Kept:
         """Keep what was measured just now."""
-        order = _order(held.examples)
-        rounded = held.scores.logits[order].astype(np.float32).astype(np.float64)
-        return cls(rounded, held.wall_s, evaluate.hardware(), evaluate.commit())
+        manifest = _base(config)
+        rounded = held.scores.logits[_order(held.examples)].astype(np.float32).astype(np.float64)
+        base = manifest.sha256 if manifest else ""
+        return cls(rounded, Origin(_rows(held.examples), base, held.wall_s, evaluate.hardware()))
 
     def held(self, rows: Sequence[Example], labels: tuple[str, ...]) -> Held:
-        """Give the rows with their logits.
+        """Give the rows with their logits; of how many windows they are is not kept.
 
         Raises:
             DataError: these are not the rows that it was measured on.
         """
-        if self.logits.shape != (len(rows), len(labels)):
-            raise DataError(
-                f"expected kept logits of {len(rows)} rows and {len(labels)} labels, got {self.logits.shape}: "
-                "remove the file to measure anew"
-            )
-        logits = np.empty_like(self.logits, dtype=np.float64)
+        if self.origin.rows != _rows(rows) or self.logits.shape != (len(rows), len(labels)):
+            raise DataError("kept logits are of other rows or labels than these: remove the file to measure anew")
+        logits = np.empty_like(self.logits)
         logits[_order(rows)] = self.logits
-        windows, truncated = np.ones(len(rows), dtype=np.int64), np.zeros(len(rows), dtype=np.bool_)
-        return Held(tuple(rows), Scores(labels, logits, windows, truncated), self.train_s)
+        unknown = np.zeros(len(rows), dtype=np.int64)
+        return Held(tuple(rows), Scores(labels, logits, unknown, unknown.astype(np.bool_)), self.origin.train_s)
 
 
-def key_of(config: Config, prepared: Prepared) -> str:
-    """Name what logits depend on: settings and data, not a base's weights, which differ between machines."""
-    unread = {"name", "teach", "sources", "evaluate", "lexicon"}
-    read = [config.model_dump(mode="json", exclude=unread), prepared.manifest.sha256]
+def key_of(config: Config, rows: Sequence[Example]) -> str:
+    """Name what logits depend on: settings, rows, and the data and settings of a base that is a bundle.
+
+    Its weights are not in it, since they differ between machines; `Origin` has their hash.
+
+    Args:
+        config: of the networks.
+        rows: that they learn from.
+
+    Raises:
+        BundleError: the base is a bundle, and damaged.
+    """
+    unread = {"name", "teach", "sources", "evaluate", "threshold", "lexicon"}
+    manifest = _base(config)
+    base = [manifest.data_sha256, manifest.metrics.get("config")] if manifest else []
+    read = [config.model_dump(mode="json", exclude=unread), config.threshold.folds, base, _rows(rows)]
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -74,16 +98,13 @@ def read(path: Path) -> dict[str, Kept]:
         return {}
     with np.load(path) as stored:
         about = json.loads(str(stored[_ABOUT]))
-        return {key: Kept(stored[key].astype(np.float64), **told) for key, told in about.items()}
+        return {key: Kept(stored[key].astype(np.float64), Origin(**told)) for key, told in about.items()}
 
 
 def write(path: Path, kept: Mapping[str, Kept]) -> None:
     """Write it, whole or not at all; logits as single floats."""
-    about = {
-        key: {"train_s": one.train_s, "hardware": one.hardware, "commit": one.commit} for key, one in kept.items()
-    }
     arrays: dict[str, Any] = {key: one.logits.astype(np.float32) for key, one in kept.items()}
-    arrays[_ABOUT] = np.array(json.dumps(about))
+    arrays[_ABOUT] = np.array(json.dumps({key: asdict(one.origin) for key, one in kept.items()}))
     temporary = path.with_name(f".{path.name}.part")
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,5 +113,26 @@ def write(path: Path, kept: Mapping[str, Kept]) -> None:
         os.replace(temporary, path)
 
 
+def _base(config: Config) -> bundles.Manifest | None:
+    place = Path(config.base.name)
+    return bundles.load(place).manifest if (place / bundles.MANIFEST).is_file() else None
+
+
 def _order(rows: Sequence[Example]) -> list[int]:
     return sorted(range(len(rows)), key=lambda at: rows[at].id)
+
+
+def _rows(rows: Sequence[Example]) -> str:
+    ordered = [rows[at] for at in _order(rows)]
+    content = [
+        [
+            row.id,
+            row.group,
+            row.conversation.messages(),
+            dict(sorted(row.labels.items())),
+            row.only_train,
+            row.weight,
+        ]
+        for row in ordered
+    ]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()

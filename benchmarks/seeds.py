@@ -131,7 +131,10 @@ def _known(value: float) -> float | None:
 
 
 def gains(after: Sequence[Measured], before: Sequence[Measured], main: Mapping[str, str]) -> dict[str, Any]:
-    """Compare two measurements of the same seeds: families and seeds are drawn alike on both sides."""
+    """Compare two measurements of the same seeds: families and seeds are drawn alike on both sides.
+
+    p-values are corrected for the metrics compared, after Holm.
+    """
     found: dict[str, Any] = {}
     for part, name in main.items():
         for metric in COMPARED:
@@ -145,6 +148,9 @@ def gains(after: Sequence[Measured], before: Sequence[Measured], main: Mapping[s
                 # On folds the shares of words were chosen on these very rows: nothing is tested there.
                 **({"p_value": told.p_value, "verdict": told.verdict} if part == "test" else {}),
             }
+    corrected = evaluate.holm([found["test"][metric].pop("p_value") for metric in COMPARED])
+    for metric, p_value in zip(COMPARED, corrected, strict=True):
+        found["test"][metric]["p_holm"] = p_value
     return found
 
 
@@ -199,6 +205,7 @@ def run(study: Path, before: Path | None = None) -> dict[str, Any]:
             {
                 "name": one["name"],
                 "seeds": numbers,
+                "config": one["config"],
                 "network_alone": together(alone, rows),
                 "with_words": together(words, rows),
                 "words": gains(words, alone, main),

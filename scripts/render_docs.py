@@ -40,7 +40,8 @@ ROOT = Path(__file__).resolve().parents[1]
 HEADLINE = "toxic-chat-all-from-comments"
 BEFORE: Mapping[str, str] = {
     "comments-on-toxic-chat": "one of its kind that knows comments only",
-    "prompts-on-toxic-chat": "one that learned the prompts written for adaptox, too,",
+    "prompts-on-toxic-chat": "one that learned the prompts written for adaptox, too, whose themes are what "
+    "networks missed on its training rows,",
 }
 FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")
 GENERATED = "<!-- Written by scripts/render_docs.py (make docs); do not edit. -->\n\n"
@@ -105,7 +106,7 @@ def headline(results: Path) -> str:
     ]
     brackets = f"Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
     told = f"{sentence}. {seeds_block.brackets(seeds) if seeds else brackets}"
-    return f"{told} Without training on ToxicChat, {'; '.join(others)}." if others else told
+    return f"{told} Not trained on ToxicChat, {'; '.join(others)}." if others else told
 
 
 def _slice(path: Path, code: str) -> dict[str, Any] | None:

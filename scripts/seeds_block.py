@@ -9,7 +9,8 @@ from typing import Any
 
 from study_blocks import NOTHING_YET, interval_of
 
-from adaptox.report.phrases import count, listed, signed, signed_bracket, spread, with_interval
+from adaptox.errors import DataError
+from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
 # The study of the best recipe, and its part that was run apart.
 FILES = (Path("study-best") / "seeds.json", Path("study-best-lora") / "seeds.json")
@@ -34,12 +35,20 @@ _COLUMNS = (
 
 
 def read(results: Path) -> Mapping[str, Any] | None:
-    """Read the results of benchmarks/seeds.py that are there, as one."""
+    """Read the results of benchmarks/seeds.py as one; None without that of the best recipe.
+
+    Raises:
+        DataError: they are of other data.
+    """
     parts = [json.loads(path.read_text(encoding="utf-8")) for name in FILES if (path := results / name).is_file()]
-    if not parts:
+    if not (results / FILES[0]).is_file():
         return None
+    first = parts[0]
+    for part in parts[1:]:
+        if part["panels"] != first["panels"]:
+            raise DataError(f"expected {FILES[1]} to be of the data of {FILES[0]}, got other: run that part again")
     recipes = [recipe for part in parts for recipe in part["recipes"]]
-    return {**parts[0], "recipes": recipes, "hardware": listed(list(dict.fromkeys(p["hardware"] for p in parts)))}
+    return {**first, "recipes": recipes, "hardware": listed(list(dict.fromkeys(p["hardware"] for p in parts)))}
 
 
 def headline(found: Mapping[str, Any], weights: str) -> str:
@@ -67,7 +76,7 @@ def best(results: Path) -> str:
     heads = [head for *_, head in _COLUMNS]
     lines = [f"| recipe | seeds | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
     lines += list(_lines(found))
-    return "\n".join([_gain(found), *_against(found), *_apart(found), "", *lines])
+    return "\n".join([_gain(found), *_against(found), "", *lines])
 
 
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
@@ -110,30 +119,26 @@ def _against(found: Mapping[str, Any]) -> Iterator[str]:
         if "against" not in recipe:
             continue
         other = recipe["against"]
-        gains = [
-            f"{metric} {signed(gain.value)} {signed_bracket(gain)} ({other['test'][key]['verdict']})"
-            for key, metric in (("auprc", "AUPRC"), ("f1", "F1"))
-            if (gain := interval_of(other["test"][key]))
-        ]
+        gains = []
+        for key, metric in (("auprc", "AUPRC"), ("f1", "F1")):
+            gain = other["test"][key]
+            told = f"{signed(gain['value'])} {signed_bracket(interval_of(gain))}"
+            gains.append(f"{metric} {told} ({gain['verdict']}; p {p_value(gain['p_holm'])} after Holm)")
         name = _RECIPES.get(recipe["name"], recipe["name"])
-        base, seeds = other["config"]["base"]["name"], len(other["seeds"])
+        differing = ", ".join(_differing(recipe["config"], other["config"]))
         yield (
-            f"Beside the same recipe from `{base}` ({other['commit']}), {name}, {seeds} seeds, on F: "
+            f"Beside the best before ({other['commit']}, {differing}), {name}, {len(other['seeds'])} seeds, on F: "
             f"{', '.join(gains)}."
         )
 
 
-def _apart(found: Mapping[str, Any]) -> Iterator[str]:
-    """Set the other recipes' means beside the first's."""
-    first, *others = found["recipes"]
-    for recipe in others:
-        gains = [
-            f"{metric} {signed(main['value'] - first['with_words']['test']['F'][key]['value'])}"
-            for key, metric in (("auprc", "AUPRC"), ("f1", "F1"))
-            if (main := recipe["with_words"]["test"]["F"][key])
-        ]
-        one, other = (_RECIPES.get(name, name) for name in (recipe["name"], first["name"]))
-        yield f"{one} beside {other}, means on F: {', '.join(gains)}."
+def _differing(now: Mapping[str, Any], before: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Name the settings that had other values before; one that only one of the two knows is no difference."""
+    for key in (key for key in now if key in before and key != "sources"):
+        if isinstance(now[key], Mapping):
+            yield from _differing(now[key], before[key], f"{prefix}{key}.")
+        elif now[key] != before[key] and None not in (now[key], before[key]):
+            yield f"`{prefix}{key} = {json.dumps(before[key])}`"
 
 
 def brackets(found: Mapping[str, Any]) -> str:

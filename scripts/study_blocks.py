@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adaptox.evaluate.values import Interval
-from adaptox.report.phrases import count, number, with_interval
+from adaptox.report.phrases import count, number, signed, signed_bracket, with_interval
 from adaptox.study.paper import PAPER
 from adaptox.study.results import TWIN_FREE
 
@@ -31,6 +31,10 @@ _UNDONE: Mapping[str, str] = {
     "steps": "three epochs without warm-up, and the last checkpoint",
     "teacher": "raw scores of the teacher",
 }
+
+# What is compared, and what a reader is told to call it; the level of a p-value after Holm.
+METRICS: Mapping[str, str] = {"auprc": "AUPRC", "f1": "F1"}
+LEVEL = 0.05
 
 Study = Mapping[str, Any]
 Run = Mapping[str, Any]
@@ -100,7 +104,11 @@ def collapse(results: Path) -> str:
             cells = [_both(there[panel, start, changed]) for panel in panels]
             lines.append(f"| {start.replace('-', ' ')} | {what} | {' | '.join(cells)} |")
     main = _main(study["runs"][0])
-    end = f"{count(main['n'])} test rows, {count(main['positives'])} toxic; balanced sample, one seed."
+    end = (
+        f"{count(main['n'])} test rows, {count(main['positives'])} toxic; balanced sample, families whole, one "
+        "seed. Repaired runs here stop early and keep their best checkpoint; those of the table above, made later, "
+        "keep the mean of several, and start from another training of the comment classifier."
+    )
     said = " ".join(filter(None, (end, _said(study), _teachers(results))))
     return "\n".join([sentences, "", *lines, "", said])
 
@@ -139,6 +147,13 @@ def _strength(path: Path, name: str) -> float:
 def interval_of(entry: Mapping[str, Any]) -> Interval:
     """Read a number with its interval from a result file."""
     return Interval(*(math.nan if entry[key] is None else entry[key] for key in ("value", "low", "high")))
+
+
+def difference(entry: Mapping[str, Any]) -> str:
+    """Write a paired difference with its interval, in bold where its p-value after Holm is small."""
+    told = f"{signed(entry['value'])} {signed_bracket(interval_of(entry))}"
+    tested = entry["p_holm"] is not None and entry["p_holm"] < LEVEL
+    return f"**{told}**" if tested else told
 
 
 def _said(study: Study) -> str:

@@ -2,14 +2,18 @@
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import ablation
+import kept_logits
 import numpy as np
 import pytest
 
 import tiny
 from adaptox.errors import ConfigError, DataError
+from adaptox.records import Scores
+from adaptox.teach import Held
 
 ROOT = Path(__file__).parents[1]
 FIRST = 'name = "first"\nwhat = "plain"'
@@ -32,8 +36,8 @@ def write_changes(folder, *changes, folds="folds = 2"):
 def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(plain, monkeypatch, capsys):
     words = 'name = "words"\nwhat = "with words"\non = "first"\nset = { "lexicon.grams" = ["words"] }'
     longer = 'name = "longer"\nwhat = "longer"\non = "first"\nset = { "train.epochs" = 3 }'
-    path, told = write_changes(plain, FIRST, words, longer), plain / "told.json"
-    command = ["ablation.py", str(path), "--work", str(plain / "work"), "--out", str(told)]
+    path, told, kept = write_changes(plain, FIRST, words, longer), plain / "told.json", plain / "kept.npz"
+    command = ["ablation.py", str(path), "--work", str(plain / "work"), "--kept", str(kept), "--out", str(told)]
     monkeypatch.setattr(sys, "argv", command)
     ablation.main()
     found = json.loads(told.read_text())
@@ -48,19 +52,14 @@ def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(plain,
     assert len(list((plain / "work").iterdir())) == 2
 
     monkeypatch.setattr("adaptox.train.fit_soup", lambda *_: pytest.fail("trained again"))
-    (plain / "work").rename(plain / "gone")  # the logits beside the result are enough
+    (plain / "work").rename(plain / "gone")  # the kept logits are enough
     ablation.main()
     assert json.loads(told.read_text())["changes"] == found["changes"]
-    told.with_suffix(".npz").rename(plain / "gone.npz")
+    kept.unlink()
     (plain / "gone").rename(plain / "work")  # and so are the folds
     ablation.main()
     assert json.loads(told.read_text())["changes"] == found["changes"]
-    shorter = write_changes(plain, FIRST)
-    kept = ablation.kept_logits.read(told.with_suffix(".npz"))
-    monkeypatch.setattr(sys, "argv", [command[0], str(shorter), *command[2:]])
-    ablation.main()
-    assert len(kept) == 2
-    assert len(ablation.kept_logits.read(told.with_suffix(".npz"))) == 1  # what no change uses is not kept
+    assert len(ablation.kept_logits.read(kept)) == 2
 
     monkeypatch.setattr(sys, "argv", [*command[:-2], "--only", "first"])
     capsys.readouterr()
@@ -86,10 +85,25 @@ def test_changes_that_cannot_be_measured_are_refused(plain, changes, said):
         ablation.read_changes(write_changes(plain, *changes))
 
 
-def test_logits_of_other_rows_are_refused():
-    kept = ablation.Kept(np.zeros((3, 1)), 1.0, "a machine", "a commit")
-    with pytest.raises(DataError, match="expected kept logits of 2 rows and 1 labels, got \\(3, 1\\)"):
-        kept.held(["a row", "another"], ("toxicity",))
+def test_kept_logits_are_of_their_rows_and_base_alone(plain):
+    (change,) = ablation.read_changes(write_changes(plain, FIRST))
+    rows = ablation.read_rows((change,))["first"].train
+    labels = change.config.outputs.names
+    unknown = np.zeros(len(rows), dtype=int)
+    scores = Scores(labels, np.arange(len(rows), dtype=float)[:, None], unknown, unknown.astype(bool))
+    kept = kept_logits.Kept.of(Held(rows, scores, 1.0), change.config)
+    assert (kept.held(rows[::-1], labels).scores.logits == scores.logits[::-1]).all()
+    moved = (replace(rows[0], group="another family"), *rows[1:])
+    for others, names in ((rows[1:], labels), (moved, labels), (rows, (*labels, "more"))):
+        with pytest.raises(DataError, match="kept logits are of other rows or labels than these"):
+            kept.held(others, names)
+    assert kept_logits.key_of(change.config, rows) != kept_logits.key_of(change.config, moved)
+
+
+def test_a_change_that_the_rows_had_a_say_in_is_not_tested(plain):
+    told = 'name = "second"\nwhat = "x"\non = "first"\ntested = false'
+    changes = ablation.read_changes(write_changes(plain, FIRST, told))
+    assert [one.tested for one in changes] == [True, False]
 
 
 def test_a_file_without_folds_is_refused(plain):

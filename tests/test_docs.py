@@ -172,7 +172,7 @@ def test_results_fill_the_readme(checkout, render_docs):
     write(results / "prompts-on-toxic-chat" / "metrics.json", metrics(0.65, model={}))
     told = block(render_docs.pages(checkout)["README.md"], "headline")
     assert "knows comments only has AUPRC .450 [.430–.470]" in told
-    assert "written for adaptox, too, has AUPRC .650 [.630–.670]" in told
+    assert "missed on its training rows, has AUPRC .650 [.630–.670]" in told
 
 
 def seeds(verdict):
@@ -193,7 +193,8 @@ def seeds(verdict):
         "ensemble": voice,
         "words": {"test": gain, "folds": {"auprc": interval(0.04)}},
     }
-    return {"recipes": [recipe], "confidence": 0.95, "resamples": 2000, "hardware": "two cores"}
+    told = {"confidence": 0.95, "resamples": 2000, "hardware": "two cores"}
+    return {"recipes": [recipe], "panels": [{"data_sha256": "this"}], **told}
 
 
 @pytest.mark.parametrize(
@@ -218,13 +219,17 @@ def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs,
 
 def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     found = seeds("better")
-    test = {"auprc": {**interval(0.01), "verdict": "better"}, "f1": {**interval(0.01), "verdict": "worse"}}
-    other = {"config": {"base": {"name": "runs/old"}}, "commit": "abc", "seeds": [0, 1], "test": test}
-    found["recipes"][0]["against"] = other
+    better, worse = ({**interval(0.01), "verdict": verdict, "p_holm": 0.04} for verdict in ("better", "worse"))
+    before = {"base": {"name": "runs/old"}, "seed": 0, "train": {"patience": None}, "gone": 1, "sources": []}
+    other = {"config": before, "commit": "abc", "seeds": [0, 1], "test": {"auprc": better, "f1": worse}}
+    now = {"base": {"name": "runs/new"}, "seed": 0, "train": {"patience": 3}, "sources": [1]}
+    found["recipes"][0] |= {"against": other, "config": now}
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", found)
     told = block(render_docs.pages(checkout)["README.md"], "best")
-    assert "Beside the same recipe from `runs/old` (abc), all parameters, 2 seeds, on F: AUPRC +.010" in told
-    assert "(better), F1 +.010 [-.010 to +.030] (worse)." in told
+    assert (
+        'Beside the best before (abc, `base.name = "runs/old"`), all parameters, 2 seeds, on F: AUPRC +.010' in told
+    )
+    assert "(better; p .040 after Holm), F1 +.010 [-.010 to +.030] (worse; p .040 after Holm)." in told
 
 
 def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render_docs):
@@ -236,9 +241,11 @@ def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render
     write(results / "study-best" / "seeds.json", seeds("better"))
     write(results / "study-best-lora" / "seeds.json", apart)
     told = block(render_docs.pages(checkout)["README.md"], "best").replace("\N{NO-BREAK SPACE}", " ")
-    assert "LoRA beside all parameters, means on F: AUPRC -.010, F1 .000." in told
     assert "two cores and four cores." in told
     assert "| LoRA, with words | 2 | .860 [.840–.880] ± .002 |" in told
+    write(results / "study-best-lora" / "seeds.json", {**apart, "panels": [{"data_sha256": "other"}]})
+    with pytest.raises(DataError, match=r"expected study-best-lora/seeds\.json to be of the data of study-best"):
+        render_docs.pages(checkout)
 
 
 def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
@@ -259,7 +266,11 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert f"| second: more | first | {level} | {bold} | {level} | {plain} |" in found
     assert f"| third: more | first | {level} | +.020 [.000 to +.040] |  |" in found
     assert "4,977 training rows, 375 toxic" in found
-    assert "which flatters that stage, too. two cores ([script]" in found
+    assert "One seed (0). Thresholds were learned on these rows." in found
+    assert "which flatters both. two cores ([script]" in found
+    write(checkout / "docs" / "results" / "study-best" / "seeds.json", seeds("better"))
+    found = block(render_docs.pages(checkout)["README.md"], "ablation")
+    assert "the AUPRC of 2 seeds of the best recipe deviates by ±" in found
 
 
 def test_other_tools_stand_beside_the_recipe(checkout, render_docs):
@@ -274,8 +285,8 @@ def test_other_tools_stand_beside_the_recipe(checkout, render_docs):
     found = block(render_docs.pages(checkout)["README.md"], "peers").replace("\N{NO-BREAK SPACE}", " ")
     level = ".800 [.780–.820] | .700 [.680–.720] | .700 [.680–.720]"
     gains = "**+.050 [+.030 to +.070]** | +.010 [-.010 to +.030]"
-    assert f"| trainer: a tool | 4,977 | {level} | {gains} | × 1.00 | 2.0 GiB | × 1.00 |" in found
-    assert f"| adaptox-recipe: a tool | 4,977 | {level} |  |  | × 2.50 | 2.0 GiB | × 20 |" in found
+    assert f"| trainer: a tool | 4,977 | {level} | {gains} | 1.00 | 2.0 GiB | 1.00 |" in found
+    assert f"| adaptox-recipe: a tool | 4,977 | {level} |  |  | 2.50 | 2.0 GiB | 20 |" in found
 
 
 def test_an_undefined_number_is_a_dash(checkout, render_docs):

@@ -86,10 +86,12 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
     """
     needed = [config.teach.model, *(source.path for source in config.sources)]
     folders.check_free(out, overwrite, needed)
+    crossfitted = config.teach.kind == "crossfit"
+    if crossfitted:
+        teach.need_cleanlab()
     prepared = read_and_prepare(config, progress).prepared
     rows = _learnt(prepared)
     given = teach.ask_teacher(rows, config, progress)
-    crossfitted = config.teach.kind == "crossfit"
     # A bundle may have been trained on the training part, and would then be praised for what it remembers.
     ids = {row.id for row in (rows if crossfitted else prepared.validation)}
     judged = teach.judge_members(given, ids, config)

@@ -156,7 +156,7 @@ def _prepared(work: _Work) -> Prepared:
     parts, target = work.parts, work.target
     steps = list(work.cleaned.steps)
     train = parts.train
-    if parts.unplaced:
+    if parts.unplaced or any(example.only_train for example in train):
         steps.append(step("family held out", (*train, *parts.unplaced), train, target))
     if work.config.sample == "balanced":
         train = balanced(parts.train, target, work.seed)

@@ -60,9 +60,7 @@ def _run_rows(name: str, path: Path, slices: Collection[str]) -> list[tuple[str,
         if "baseline" in data:
             before = data["baseline"]
             main = next(iter(before["slices"]))
-            rows.append(
-                (f"{name}, before", *_measured(main, before["slices"][main]), _threshold(before), _size(data), "")
-            )
+            rows.append((f"{name}, before", *_measured(main, before["slices"][main]), _threshold(before), "", ""))
         whole_run = (_threshold(data), _sizes(data), str(data["hardware"]))
         for place, (code, result) in enumerate(data["slices"].items()):
             if place and slices and code not in slices:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adaptox.teach.asking import Cost
-from adaptox.teach.faults import doubted_labels
+from adaptox.teach.faults import doubted_labels, need_cleanlab
 from adaptox.teach.folds import CrossFit, Fold, Held, folds_key, is_scored, lay_out_folds, settled, watched
 from adaptox.teach.judging import Judged, judge_members
 from adaptox.teach.models import teach
@@ -26,6 +26,7 @@ __all__ = [
     "is_scored",
     "judge_members",
     "lay_out_folds",
+    "need_cleanlab",
     "settled",
     "teach",
     "watched",

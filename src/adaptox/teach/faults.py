@@ -6,6 +6,7 @@ Confident learning (Northcutt, Jiang and Chuang, arXiv 1911.00068) by cleanlab, 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -38,11 +39,20 @@ def doubted_labels(given: Given, config: Config) -> list[Mapping[str, object]]:
     return found
 
 
+def need_cleanlab() -> None:
+    """Make sure, before hours of training, that labels can be doubted afterwards.
+
+    Raises:
+        MissingExtraError: cleanlab is not installed.
+    """
+    if find_spec("cleanlab") is None:
+        raise MissingExtraError("teach", "teach", "cleanlab")
+
+
 def _doubted(rows: Sequence[Example], probs: FloatArray, label: str, config: Config) -> list[Mapping[str, object]]:
-    try:
-        from cleanlab.filter import find_label_issues
-    except ImportError as error:
-        raise MissingExtraError("teach", "teach", "cleanlab") from error
+    need_cleanlab()
+    from cleanlab.filter import find_label_issues
+
     truth = np.array([row.labels[label] for row in rows], dtype=np.int64)
     both = np.stack([1 - probs, probs], axis=1)
     # One process: more would cost more than they save on some thousand rows.
