@@ -33,7 +33,8 @@ def ablation(results: Path) -> str:
         f"Differences by the paired bootstrap over families ({count(found['resamples'])} resamples), p-values "
         f"after Holm, bold below {number(LEVEL, 2)}. One seed ({found['seed']}){_between_seeds(results)}. "
         "Thresholds were learned on these rows. No p-value where these rows had a say in a change: words are "
-        "weighed on them, and the themes of the written prompts are what networks missed on them, which flatters both. "
+        "weighed on them, and the themes of the written prompts are what networks missed on them, which flatters "
+        "both. "
         f"{hardware} ([script](benchmarks/ablation.py), [result](docs/results/ablation.json))."
     )
     return "\n".join([*lines, "", end])
