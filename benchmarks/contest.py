@@ -129,6 +129,7 @@ def main() -> None:
     name, work, key = sys.argv[1], Path(sys.argv[2]), sys.argv[3]
     folder = work / name
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / ANSWER).unlink(missing_ok=True)
     answer = contest(name, *read_rows(work), folder)
     np.save(folder / PROBS, answer.probs)
     said = {field: value for field, value in asdict(answer).items() if field != "probs"}

