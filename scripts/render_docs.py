@@ -118,7 +118,7 @@ def _slice(path: Path, code: str) -> dict[str, Any] | None:
 
 def table(results: Path) -> str:
     """Render every committed run as one table."""
-    return render_results(results, ("H", "T")) if any(results.rglob("metrics.json")) else NOTHING_YET
+    return render_results(results, ("T",)) if any(results.rglob("metrics.json")) else NOTHING_YET
 
 
 def figure(root: Path) -> str:
