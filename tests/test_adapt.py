@@ -18,7 +18,7 @@ import tiny
 from adaptox import adapt as room
 from adaptox import bundle as bundles
 from adaptox import model, prepare
-from adaptox.adapt import Adaptation, adapt, assess, is_finished, prepare_only, read_and_prepare
+from adaptox.adapt import Adaptation, adapt, assess, is_finished, make_lesson, prepare_only, read_and_prepare
 from adaptox.adapt.judge import judge_base
 from adaptox.config import Config
 from adaptox.decide import Decider
@@ -33,7 +33,7 @@ from adaptox.errors import (
 from adaptox.evaluate import METRICS
 from adaptox.text import render
 
-UNFINISHED = {"config.json", "manifest.json", "dropped.jsonl", "history.json", "checkpoints"}
+UNFINISHED = {"config.json", "manifest.json", "dropped.jsonl", "models.json", "history.json", "checkpoints"}
 RESULTS = {"metrics.json", "scores.parquet", "report.html", "report.md", "figures", "bundle"}
 FINISHED = UNFINISHED - {"checkpoints"} | RESULTS
 
@@ -290,6 +290,30 @@ def test_overwriting_never_removes_what_the_run_reads(done, data):
     assert names(done.folder) == FINISHED
 
 
+def test_overwriting_never_removes_a_teacher(done, data):
+    taught = tiny.settings(done.folder, data, distill={"teacher": str(done.bundle), "targets": ["toxicity"]})
+    with pytest.raises(InputError, match="--overwrite would remove"):
+        adapt(taught, done.folder, overwrite=True)
+    member = adaptox.config.override(done.config, {"teach.members": ["words", str(done.folder / "config.json")]})
+    with pytest.raises(InputError, match="--overwrite would remove"):
+        make_lesson(member, done.folder, overwrite=True)
+    assert names(done.folder) == FINISHED
+
+
+def test_a_run_goes_on_with_the_base_it_was_started_with_alone(tmp_path, done, data, interruptible):
+    base = tmp_path / "base"
+    shutil.copytree(done.bundle, base)
+    config = tiny.settings(base, data)
+    with pytest.raises(InterruptedRunError):
+        adapt(config, tmp_path / "run", progress=stop_at(5))
+    with bundles.saving(base, bundles.load(base).manifest.model_copy(update={"name": "made anew"})) as place:
+        for file in done.bundle.iterdir():
+            shutil.copy(file, place)
+        (place / bundles.MANIFEST).unlink()
+    with pytest.raises(DataError, match=r"the base of .* is another than when the run was started"):
+        adapt(config, tmp_path / "run", resume=True)
+
+
 def test_a_folder_that_cannot_be_filled_is_not_left_behind(tmp_path, done, monkeypatch):
     def refuse(*_: object) -> None:
         raise StorageError("the disk is full")
@@ -440,6 +464,23 @@ def test_other_data_is_judged_whole(done, data):
     assert set(metrics["slices"]) == {"all"}
 
 
+@pytest.mark.parametrize(
+    ("changes", "differing"),
+    [({"seed": 1}, "seed"), ({"prepare.test_fraction": 0.5}, "prepare"), ({"prepare.seed": 3}, "prepare")],
+)
+def test_rows_that_a_bundle_learned_from_never_become_its_test_rows(done, changes, differing):
+    with pytest.raises(ConfigError, match=rf"split in another way \({differing}\): rows it learned from would be"):
+        assess(done.bundle, adaptox.config.override(done.config, changes), as_split=True)
+
+
+def test_settings_without_a_test_part_evaluate_nothing(done, data, tmp_path):
+    elsewhere = tmp_path / "elsewhere.csv"
+    elsewhere.write_bytes(data.read_bytes())
+    none = tiny.settings("minilm", elsewhere, prepare={"test_fraction": 0.0})
+    with pytest.raises(DataError, match="make no test part, so there is nothing to evaluate on"):
+        assess(done.bundle, none, as_split=True)
+
+
 def test_the_settings_of_a_run_give_its_own_result_again(done):
     metrics = assess(done.bundle, done.config, as_split=True).metrics
     for name in METRICS:
@@ -506,6 +547,10 @@ def test_the_first_label_is_judged_and_every_label_gets_a_threshold(tmp_path, ti
     assert metrics["label"] == "toxicity"
     second = adaptox.config.override(config, {"labels": ["harassment"]})
     assert assess(tmp_path / "run" / "bundle", second, as_split=False).evaluation.label == "harassment"
+    # Another label is judged on the same rows, split as for the first.
+    split = assess(tmp_path / "run" / "bundle", second, as_split=True).evaluation
+    assert split.label == "harassment"
+    assert set(split.rows.ids) == {row.id for row in read_and_prepare(config).prepared.test}
 
 
 # Preparing alone

@@ -203,7 +203,7 @@ def test_a_collapse_says_what_to_change_and_overwriting_mends_it(shell, tmp_path
     still = ["--set", "train.learning_rate=1e-30", "--set", "train.head_learning_rate=1e-30", "--out", "still"]
     assert_one_line(shell("train", "good.toml", *still), "raise train.learning_rate")
     left = {path.name for path in (tmp_path / "still").iterdir()}
-    assert left == {"config.json", "manifest.json", "dropped.jsonl", "history.json", "checkpoints"}
+    assert left == {"config.json", "manifest.json", "models.json", "dropped.jsonl", "history.json", "checkpoints"}
     monkeypatch.setattr(room, "finish", lambda *_: None)
     assert shell("train", "good.toml", "--out", "still", "--overwrite").code == 0
 
@@ -296,7 +296,13 @@ def test_a_disk_that_fills_up_during_training(shell, disk, monkeypatch, trained)
         report_progress_to(watched, during("train", disk.fill))
         ended = shell("train", "good.toml", "--out", disk.path / "run")
     assert_one_line(ended, "free some space" if isinstance(disk, SmallDisk) else "raise it")
-    assert left_by(disk.path / "run") == {"config.json", "manifest.json", "dropped.jsonl", "checkpoints"}
+    assert left_by(disk.path / "run") == {
+        "config.json",
+        "manifest.json",
+        "models.json",
+        "dropped.jsonl",
+        "checkpoints",
+    }
     assert all((path / "trainer_state.json").is_file() for path in (disk.path / "run" / "checkpoints").iterdir())
     disk.free()
     assert shell("train", "good.toml", "--out", disk.path / "run", "--resume").code == 0
@@ -319,10 +325,11 @@ def test_a_disk_that_fills_up_while_the_result_is_written(shell, disk, monkeypat
         )
     assert_one_line(ended, "cannot write")
     left = left_by(disk.path / "run")
-    assert left >= {"config.json", "manifest.json", "dropped.jsonl", "history.json", "checkpoints"}
+    assert left >= {"config.json", "manifest.json", "models.json", "dropped.jsonl", "history.json", "checkpoints"}
     assert left <= {
         "config.json",
         "manifest.json",
+        "models.json",
         "dropped.jsonl",
         "history.json",
         "checkpoints",

@@ -27,7 +27,6 @@ from adaptox.evaluate import (
     holm,
     mcnemar,
     precision_recall,
-    reliability,
     rows_from_parquet,
     rows_to_parquet,
     to_json,
@@ -326,17 +325,6 @@ def test_the_curve_runs_through_the_numbers_at_the_threshold():
     assert len(curve.thresholds) == len(curve.precision) == len(curve.recall)
     with pytest.raises(DataError, match="precision-recall curve, got none among 1"):
         precision_recall(evaluated([example(0, 0)], [0.5]))
-
-
-def test_reliability_holds_every_row_once_and_sums_to_the_calibration_error():
-    found = evaluated(*drawn(300))
-    bins = reliability(found)
-    assert bins.counts.sum() == 300
-    assert (np.diff(bins.scores) > 0).all()
-    assert (np.abs(bins.scores - bins.shares) * bins.counts).sum() / 300 == pytest.approx(
-        found.main.metrics["ece"].value
-    )
-    assert len(reliability(evaluated([example(0, 1), example(1, 0)], [0.5, 0.5])).counts) == 1
 
 
 PROVENANCE = Provenance("ab12", {"name": "tiny", "parameters": 3}, 7, "one core", "0.1.0", {"seed": 7})

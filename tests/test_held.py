@@ -12,7 +12,7 @@ import tiny
 import toy
 from adaptox import config as settings
 from adaptox import train
-from adaptox.adapt import adapt
+from adaptox.adapt import adapt, read_and_prepare
 from adaptox.errors import ConfigError, DataError, InterruptedRunError
 from adaptox.evaluate import rows_from_parquet
 from adaptox.teach import folds_key
@@ -84,7 +84,7 @@ def test_the_time_of_all_trainings_is_told(done):
 
 @pytest.mark.parametrize("fold", [0, 2])
 def test_a_cross_fitted_run_that_is_stopped_in_a_fold_ends_as_if_it_had_not_been(
-    done, tiny_bert, csv, tmp_path, fold
+    done, tiny_bert, csv, tmp_path, fold, monkeypatch
 ):
     begun = 0
 
@@ -97,15 +97,34 @@ def test_a_cross_fitted_run_that_is_stopped_in_a_fold_ends_as_if_it_had_not_been
     chosen = config_of(tiny_bert, csv)
     with pytest.raises((InterruptedRunError, KeyboardInterrupt)):
         adapt(chosen, tmp_path / "run", progress=stop)
+    fit, trained = train.fit, []
+    monkeypatch.setattr(soup, "fit", lambda *given: trained.append(given) or fit(*given))
     adapt(chosen, tmp_path / "run", resume=True)
+    assert len(trained) == FOLDS + 1 - fold  # finished folds are not trained again
     one, other = (rows_from_parquet(path / "scores.parquet") for path in (done[0].folder, tmp_path / "run"))
     for part in one:
         np.testing.assert_array_equal(one[part].probs, other[part].probs)
 
 
 def test_more_folds_than_families_of_a_class_are_refused(tiny_bert, csv, tmp_path):
+    (tmp_path / "run").mkdir()
+    before = settings.resolved_json(config_of(tiny_bert, csv))
+    (tmp_path / "run" / "config.json").write_text(before)
     with pytest.raises(DataError, match=r"threshold\.folds = 60 needs as many families .* got \d+: lower it"):
-        adapt(config_of(tiny_bert, csv, folds=60), tmp_path / "run")
+        adapt(config_of(tiny_bert, csv, folds=60), tmp_path / "run", overwrite=True)
+    assert (tmp_path / "run" / "config.json").read_text() == before  # nothing was overwritten
+
+
+def test_without_a_test_part_the_base_is_judged_on_the_rows_of_the_folds(toxic_bert, csv, tmp_path):
+    chosen = settings.override(config_of(toxic_bert, csv, folds=2), {"prepare.test_fraction": 0.0})
+    run = adapt(chosen, tmp_path / "run")
+    parts = read_and_prepare(chosen).prepared
+    assert run.evaluation.rows.ids == run.baseline.rows.ids
+    assert set(run.evaluation.rows.ids) == {row.id for row in (*parts.train, *parts.validation)}
+    assert any("each was scored by a model that did not see it" in note for note in run.notes)
+    told = (tmp_path / "run" / "report.md").read_text()
+    assert "The text was not kept" not in told
+    assert "also chose the weights" not in told
 
 
 def test_one_fold_is_refused():

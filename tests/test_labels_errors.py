@@ -7,7 +7,7 @@ import pytest
 
 from adaptox import errors
 from adaptox.errors import AdaptoxError, ConfigError, MissingExtraError, StorageError, nearest, storage_errors
-from adaptox.labels import OPENAI_CATEGORIES, TOXIC_CHAT_CATEGORIES, TOXICITY, WARM_START, LabelSet
+from adaptox.labels import OPENAI_CATEGORIES, TOXICITY, WARM_START, LabelSet
 
 
 def test_labels_keep_their_order_and_the_first_is_the_target():
@@ -32,10 +32,6 @@ def test_labels_need_different_names(names, message):
 def test_an_unknown_label_names_the_nearest():
     with pytest.raises(ConfigError, match="unknown label 'toxicty': did you mean 'toxicity'"):
         LabelSet(("toxicity", "hate")).index("toxicty")
-
-
-def test_toxic_chat_was_scored_by_eleven_of_thirteen_categories():
-    assert (len(OPENAI_CATEGORIES), len(TOXIC_CHAT_CATEGORIES)) == (13, 11)
 
 
 def test_a_warm_start_tries_our_own_name_first():

@@ -214,6 +214,17 @@ def test_training_reads_the_scores(tiny_bert, csv, tmp_path):
     assert not any("flattering" in note for note in run.notes)
 
 
+def test_an_ensemble_that_learned_from_test_rows_teaches_nobody(tiny_bert, csv, tmp_path):
+    make_lesson(config_of(tiny_bert, csv), tmp_path / "teacher")
+    distill = {"teacher": str(tmp_path / "teacher"), "targets": ["toxicity"]}
+    taught = tiny.settings(tiny_bert, csv, distill=distill, prepare={"seed": 5})
+    with pytest.raises(
+        DataError, match=r"learned from \d+ of the \d+ rows that are test rows here: it was made with"
+    ):
+        adapt(taught, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_folds_taught_by_folds_are_said_to_be_flattered(tiny_bert, csv, tmp_path):
     make_lesson(config_of(tiny_bert, csv), tmp_path / "teacher")
     distill = {"teacher": str(tmp_path / "teacher"), "targets": ["toxicity"]}
@@ -309,6 +320,24 @@ def test_scores_that_the_data_has_are_judged_as_they_are(tiny_bert, tmp_path):
     found = {one.name: one.metrics["auprc"].value for one in lesson.judged}
     assert found["hate"] == found["highest of all"] == 1
     assert found["violence"] < 0.7
+
+
+def test_a_score_that_is_missing_is_no_score(tiny_bert, tmp_path):
+    rows = [
+        (text, rude, 0.9 if rude else 0.2, 0.1 if at % 2 else "") for at, (text, rude) in enumerate(tiny.texts())
+    ]
+    data = tiny.write_csv(tmp_path / "rows.csv", rows, ("text", "toxicity", "hate", "violence"))
+    columns = {
+        "text": "text",
+        "labels": {"toxicity": "toxicity"},
+        "teacher": {"hate": "hate", "violence": "violence"},
+    }
+    source = {"path": str(data), "columns": columns}
+    lesson = make_lesson(
+        tiny.settings(tiny_bert, data, sources=[source], teach={"kind": "column"}), tmp_path / "out"
+    )
+    found = {one.name: one.n for one in lesson.judged}
+    assert 0 < found["violence"] < found["hate"] == found["highest of all"]
 
 
 # --- servers

@@ -172,6 +172,30 @@ class Outline(html.parser.HTMLParser):
         assert self.open.pop() == tag
 
 
+@pytest.mark.parametrize(
+    ("train", "curves", "said"),
+    [
+        (
+            {"average": 1},
+            {"eval_auprc": ([1, 2], [0.5, 0.6])},
+            r"^The weights of step [\d,]+ were kept: the best AUPRC",
+        ),
+        ({"average": 1, "keep_best": False}, {"eval_auprc": ([1], [0.5])}, "the last, as the settings ask"),
+        ({"average": 4}, {"eval_auprc": ([1, 2], [0.5, 0.6])}, "^The mean weights of 2 checkpoints were kept"),
+        ({"average": 4}, {}, "mean weights of 4 checkpoints were kept: the last, since no row was left"),
+        (
+            {"soup": 3},
+            {"eval_auprc": ([1], [0.5])},
+            "This is the first of 3 trainings, whose weights were averaged",
+        ),
+    ],
+)
+def test_a_report_says_which_weights_were_kept(story, train, curves, said):
+    provenance = dataclasses.replace(story.provenance, config={"train": train})
+    told = figures._kept(dataclasses.replace(story, provenance=provenance), curves)
+    assert re.search(said, told), told
+
+
 # ── the page ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -399,37 +423,6 @@ def test_a_long_text_is_cut_and_says_so(story):
 
 
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-def golden_rows():
-    evaluation = scored(*rows(60, 1), 2)
-    exact = {name: Interval(0.5, 0.25, 0.75) for name in ("auprc", "f1", "precision")}
-    result = dataclasses.replace(
-        evaluation.main, metrics={**exact, "recall": Interval(math.nan, math.nan, math.nan)}
-    )
-    fixed = dataclasses.replace(evaluation, slices={"F": result})
-    return (("as | it is", 22_713_601, 0, fixed), report.ComparedModel("LoRA", 22_713_601, 370_000, fixed))
-
-
-def test_comparison_table_is_markdown():
-    number = f".500 [.250{EN}.750]"
-    assert report.comparison_table(golden_rows()).replace("\N{NO-BREAK SPACE}", " ") == (
-        "| model | parameters | trained | AUPRC | F1 | precision | recall |\n"
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
-        f"| as \\| it is | 22.7 M | {EN} | {number} | {number} | {number} | {EN} |\n"
-        f"| LoRA | 22.7 M | 370 k | {number} | {number} | {number} | {EN} |\n"
-    )
-
-
-def test_comparison_text_is_aligned():
-    number = f".500 [.250{EN}.750]"
-    head, rule, first, second = (
-        report.comparison_text(golden_rows()).replace("\N{NO-BREAK SPACE}", " ").splitlines()
-    )
-    assert head == f"model       parameters  trained  {'AUPRC':>16}  {'F1':>16}  {'precision':>16}  recall"
-    assert rule == f"{'-' * 10}  {'-' * 10}  {'-' * 7}  {'-' * 16}  {'-' * 16}  {'-' * 16}  {'-' * 6}"
-    assert first == f"as | it is      22.7 M        {EN}  {number}  {number}  {number}       {EN}"
-    assert len(first) == len(second) == len(head)
 
 
 def test_nested_facts_become_flat_tables(story):

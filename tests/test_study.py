@@ -115,13 +115,19 @@ def test_a_rule_may_give_fewer_seeds():
 
 
 def test_a_collapse_is_recorded_and_not_an_error():
-    assert all(run.config.train.allow_collapse for run in plan(StudyConfig.model_validate({"axes": {"seed": [1]}})))
+    runs = plan(StudyConfig.model_validate({"axes": {"train.epochs": [1]}}))
+    assert all(run.config.train.allow_collapse for run in runs)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"panel": "dat"}, "panel names no axis: did you mean 'data'"),
+        ({"axes": {"seed": [1, 2]}}, "'seed' cannot be set for single runs: set seeds of the study"),
+        ({"common": {"train": {"allow_collapse": False}}}, "'train.allow_collapse' cannot be set for single runs"),
+        ({"axes": {"data": {"a": {"name": "x"}}}}, "'name' cannot be set for single runs: set names of the study"),
+        ({"axes": {"train.epochs": []}}, "axes.train.epochs has no value"),
+        ({"names": {"c": "C"}}, "names: no combination 'c': there are: a, b"),
         ({"rules": [{"when": {"dta": "a"}}]}, "rules.when names no axis: did you mean 'data'"),
         ({"rules": [{"when": {"data": "c"}}]}, "rules.when.data: there are: a, b"),
         ({"seeds": [1, 1]}, "seeds must differ, got 1, 1"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import importlib
 import json
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -565,6 +567,18 @@ def test_the_kept_weights_are_the_mean_of_the_chosen_checkpoints(tiny_bert, tmp_
     for name in saved[0]:
         torch.testing.assert_close(own[name], sum(weights[name] for weights in saved) / 3)
     assert any(not torch.equal(own[name], tensor) for name, tensor in saved[0].items())
+
+
+def test_where_files_have_one_name_only_the_weights_are_copied(tiny_bert, tmp_path, monkeypatch):
+    linked = toy.fit(tiny_bert, tmp_path / "linked", **SOUP).network.state_dict()
+
+    def refuse(*_):
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "link", refuse)
+    copied = toy.fit(tiny_bert, tmp_path / "copied", **SOUP).network.state_dict()
+    assert all(torch.equal(copied[name], tensor) for name, tensor in linked.items())
+    assert [path.name for path in (tmp_path / "copied" / "kept").glob("*.part")] == []
 
 
 @pytest.mark.parametrize("step", [9, 35])

@@ -105,6 +105,24 @@ def saving(folder: Path, manifest: Manifest) -> Iterator[Path]:
         BundleError: the body left a required file out, or `folder` holds something that is no bundle.
     """
     _refuse_others(folder)
+    with replacing(folder) as temporary:
+        yield temporary
+        _seal(temporary, manifest)
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Write a folder as a whole or not at all; what is there is replaced, and stays until then.
+
+    Args:
+        folder: the place; what a kill left beside it is put back or removed.
+
+    Yields:
+        The temporary folder to write to.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     temporary, older = (folder.parent / f".{folder.name}.{suffix}" for suffix in ("part", "old"))
     try:
         with storage_errors(folder):
@@ -114,7 +132,6 @@ def saving(folder: Path, manifest: Manifest) -> Iterator[Path]:
                 shutil.rmtree(left, ignore_errors=True)
             temporary.mkdir(parents=True)
             yield temporary
-            _seal(temporary, manifest)
             _swap(temporary, folder, older)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -32,9 +32,6 @@ OPENAI_CATEGORIES = (
     "violence/graphic",
 )
 
-# ToxicChat was scored before the two illicit categories existed.
-TOXIC_CHAT_CATEGORIES = tuple(name for name in OPENAI_CATEGORIES if not name.startswith("illicit"))
-
 # A classifier's own label name → ours, tried in this order: the first match warm-starts our row of the head.
 WARM_START: dict[str, tuple[str, ...]] = {
     TOXICITY: ("toxicity", "toxic", "offensive", "hate", "unsafe"),

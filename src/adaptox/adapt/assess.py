@@ -9,7 +9,8 @@ from pathlib import Path
 from adaptox import bundle as bundles
 from adaptox import prepare, sources
 from adaptox.adapt import folder as folders
-from adaptox.adapt.data import is_toxic_chat_test, read_and_prepare
+from adaptox.adapt import needs
+from adaptox.adapt.data import Data, is_toxic_chat_test, read_and_prepare
 from adaptox.adapt.judge import conversations, judge
 from adaptox.config import Config, resolved_json
 from adaptox.errors import ConfigError, DataError, nearest
@@ -59,13 +60,14 @@ def assess(
         StorageError: the disk refused; nothing is left behind then.
     """
     if out is not None:
-        folders.check_free(out, overwrite, [str(bundle), *(source.path for source in config.sources)])
+        folders.check_free(out, overwrite, [str(bundle), *needs.paths(config)])
     moderator = Moderator.open(bundle)
-    config = _as_the_bundle_has_it(config, moderator.bundle.manifest)
-    rows = _test_part(config, progress) if as_split else _all_rows(config, progress)
+    manifest = moderator.bundle.manifest
+    config = _as_the_bundle_has_it(config, manifest)
+    rows = _test_part(config, manifest, progress) if as_split else _all_rows(config, progress)
     scores = moderator.scorer.score(conversations(rows.examples), progress)
     evaluation = judge(scores, moderator.decider, rows.examples, config, rows.official)
-    metrics = to_json(evaluation, _provenance(moderator.bundle.manifest, config, rows, as_split))
+    metrics = to_json(evaluation, _provenance(manifest, config, rows, as_split))
     if out is not None:
         with folders.whole(out) as folder:
             folder.write(folders.CONFIG, resolved_json(config))
@@ -83,9 +85,30 @@ def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:
     return config.model_copy(update=changes)
 
 
-def _test_part(config: Config, progress: Progress) -> _Rows:
-    data = read_and_prepare(config, progress)
-    return _Rows(data.judged, data.official)
+def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
+    # Split as for the bundle's first label, whichever is judged: rows it learned from stay where they were.
+    data = read_and_prepare(config.model_copy(update={"labels": manifest.labels}), progress)
+    _check_same_split(data, config, manifest)
+    if not data.prepared.test:
+        raise DataError(
+            "these settings make no test part, so there is nothing to evaluate on: set prepare.test_fraction, or "
+            "name the data in place of the settings file, which evaluates every row"
+        )
+    return _Rows(data.prepared.test, data.official)
+
+
+def _check_same_split(data: Data, config: Config, manifest: bundles.Manifest) -> None:
+    """Refuse to split the bundle's own data in another way: rows it learned from would be test rows."""
+    trained = manifest.metrics.get("config", {})
+    now = config.model_dump(mode="json")
+    own = trained.get("sources") == now["sources"] and config.prepare.split == "resplit"
+    if own and data.prepared.manifest.sha256 != manifest.data_sha256:
+        differing = [key for key in ("seed", "prepare", "text") if trained.get(key) != now[key]]
+        raise ConfigError(
+            f"the bundle {manifest.name} was trained on these sources, split in another way "
+            f"({', '.join(differing) or 'the data changed'}): rows it learned from would be test rows; evaluate it "
+            "with the settings it was trained with"
+        )
 
 
 def _all_rows(config: Config, progress: Progress) -> _Rows:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from adaptox import prepare, sources
 from adaptox.adapt import folder as folders
+from adaptox.adapt import needs
 from adaptox.config import Config, resolved_json
+from adaptox.errors import DataError
 from adaptox.prepare import Prepared
 from adaptox.records import Example, Progress, Reading, silent
-from adaptox.teach import Agreement, lessons, teach
+from adaptox.teach import Agreement, conversation_key, lay_out_folds, lessons, teach
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +31,16 @@ class Data:
     official: bool
     agreement: tuple[Agreement, ...] = ()
 
-    @property
-    def judged(self) -> tuple[Example, ...]:
-        """The rows that the result is about: the test part, or validation where there is none."""
-        return self.prepared.test or self.prepared.validation
+    def judged(self, config: Config) -> tuple[Example, ...]:
+        """Give the rows that the result is about: the test part; without one, those that were held out.
+
+        That is validation, or with folds every row of train and validation that is scored, fold by fold.
+        """
+        parts, folds = self.prepared, config.threshold.folds
+        if parts.test or not folds:
+            return parts.test or parts.validation
+        laid_out = lay_out_folds((*parts.train, *parts.validation), config, folds, "threshold.folds")
+        return tuple(row for fold in laid_out for row in fold.held)
 
 
 def read_and_prepare(config: Config, progress: Progress = silent) -> Data:
@@ -58,7 +66,7 @@ def taught(data: Data, config: Config, progress: Progress = silent) -> Data:
     """Give what is learnt from a teacher's scores, if the settings name one: a bundle, or what `teach` wrote.
 
     Raises:
-        InputError: no such teacher, or one that lacks a target.
+        InputError: no such teacher, one that lacks a target, or an ensemble that learned from test rows.
     """
     if not (config.distill.teacher and config.distill.targets):
         return data
@@ -68,12 +76,29 @@ def taught(data: Data, config: Config, progress: Progress = silent) -> Data:
     others = tuple(example for example in prepared.test if example.teacher)
     rows, folder, targets = (*learnt, *others), Path(config.distill.teacher), config.distill.targets
     if lessons.is_lesson(folder):
+        _check_same_split(folder, prepared)
         done = lessons.read(rows, folder, targets, config.evaluate, config.data_seed)
     else:
         done = teach(rows, folder, targets, config.evaluate, config.data_seed, progress=progress)
     split = len(prepared.train)
     parts = replace(prepared, train=done.examples[:split], validation=done.examples[split : len(learnt)])
     return replace(data, prepared=parts, agreement=done.agreement)
+
+
+def _check_same_split(teacher: Path, prepared: Prepared) -> None:
+    """Refuse an ensemble that learned from the labels of rows that are test rows here."""
+    if not lessons.is_crossfitted(teacher):
+        return
+    known = lessons.conversations(teacher)
+    # The same words may be said in both parts of a published split.
+    own = {conversation_key(row.conversation) for row in (*prepared.train, *prepared.validation)}
+    keys = (conversation_key(row.conversation) for row in prepared.test)
+    seen = sum(key in known and key not in own for key in keys)
+    if seen:
+        raise DataError(
+            f"the teacher {teacher} learned from {seen} of the {len(prepared.test)} rows that are test rows here: "
+            "it was made with another split; run adaptox teach with this run's seed and prepare settings"
+        )
 
 
 def is_toxic_chat_test(test: tuple[Example, ...], config: Config) -> bool:
@@ -91,7 +116,7 @@ def prepare_only(config: Config, out: Path, overwrite: bool = False, progress: P
         InputError: the data or the folder cannot be used.
         StorageError: the disk refused; nothing is left behind then.
     """
-    folders.check_free(out, overwrite, [source.path for source in config.sources])
+    folders.check_free(out, overwrite, needs.paths(config))
     prepared = read_and_prepare(config, progress).prepared
     with folders.whole(out) as folder:
         folder.write(folders.CONFIG, resolved_json(config))

@@ -4,7 +4,8 @@
 config.json       resolved settings            figures/      PNG and SVG
 manifest.json     the data                     report.html   one file to read
 dropped.jsonl     rows that cleaning removed   report.md
-history.json      the training's log           bundle/       what predict and load read
+models.json       hashes of base and teacher   bundle/       what predict and load read
+history.json      the training's log
 scores.parquet    every row's score            checkpoints/  only while the run is unfinished
 metrics.json      the result, written last
 ```
@@ -15,19 +16,21 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from adaptox.config import Config, parse, resolved_json
-from adaptox.errors import ConfigError, DataError, InputError, StorageError, storage_errors
+from adaptox import bundle as bundles
+from adaptox.adapt import needs, same
+from adaptox.config import Config, resolved_json
+from adaptox.errors import ConfigError, InputError, StorageError, storage_errors
 from adaptox.prepare import Prepared
 
 CONFIG = "config.json"
 DATA = "manifest.json"
+MODELS = "models.json"
 HISTORY = "history.json"
 METRICS = "metrics.json"
 SCORES = "scores.parquet"
@@ -37,9 +40,6 @@ CHECKPOINTS = "checkpoints"
 _PART = ".part"
 # Tables of the settings that no other tool's config.json has.
 _OURS = {"sources", "prepare", "evaluate"}
-# What may change between a run and its resumption, because training does not read it.
-_FREE_TO_CHANGE = {"train.allow_collapse"}
-_SHOWN_CHANGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def is_finished(path: Path, config: Config) -> bool:
     stored = _stored(path)
     if stored is None:
         return False
-    _check_same(path, stored, config)
+    same.settings(path, stored, config)
     return (path / METRICS).is_file()
 
 
@@ -124,7 +124,7 @@ def check(path: Path, config: Config, resume: bool, overwrite: bool) -> None:
     if stored is None:
         return
     if overwrite:
-        _check_nothing_lost(path, [config.base.name, *(source.path for source in config.sources)])
+        _check_nothing_lost(path, needs.paths(config))
     elif resume:
         if is_finished(path, config):
             raise InputError(f"{path} is finished, nothing is left to resume: --overwrite starts over")
@@ -160,20 +160,23 @@ def create(path: Path, config: Config, prepared: Prepared, overwrite: bool) -> R
         overwrite: remove what is there.
 
     Raises:
-        DataError: the rows of the run that is resumed are others by now.
+        DataError: the rows, the base or the teacher of the run that is resumed are others by now.
         StorageError: the disk refused; a new folder is gone again then.
     """
     new = overwrite or not _is_occupied(path)
     folder = RunFolder(path)
+    models = needs.models(config)
     if not new:
-        _check_same_data(path, prepared)
+        same.data(path / DATA, prepared)
+        same.models(path / MODELS, models)
     try:
         with storage_errors(path):
-            if overwrite and path.exists():
-                shutil.rmtree(path)
+            if overwrite:
+                _remove(path)
             path.mkdir(parents=True, exist_ok=True)
             _tidy(path)
         folder.write(CONFIG, resolved_json(config))
+        folder.write(MODELS, models)
         write_data(folder, prepared)
     except StorageError:
         if new:
@@ -189,19 +192,17 @@ def whole(path: Path) -> Iterator[RunFolder]:
     Raises:
         StorageError: the disk refused.
     """
-    place = path.resolve()
-    with storage_errors(path):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
-    try:
+    with bundles.replacing(path.resolve()) as temporary:
         yield RunFolder(temporary)
-        with storage_errors(path):
-            temporary.chmod(0o755)
-            if place.exists():
-                shutil.rmtree(place)
-            temporary.rename(place)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder so that a kill leaves it whole or gone."""
+    aside = path.with_name(f".{path.name}.old")
+    shutil.rmtree(aside, ignore_errors=True)
+    if path.exists():
+        path.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _is_occupied(path: Path) -> bool:
@@ -237,51 +238,6 @@ def _check_nothing_lost(path: Path, needed: Iterable[str]) -> None:
                 f"--overwrite would remove {name}, which this command reads, with all of {path}: "
                 "choose another folder with --out"
             )
-
-
-def _check_same(path: Path, stored: Mapping[str, Any], config: Config) -> None:
-    before, now = dict(_leaves(_with_later_keys(stored))), dict(_leaves(json.loads(resolved_json(config))))
-    changed = sorted(key for key in {*before, *now} - _FREE_TO_CHANGE if before.get(key, ...) != now.get(key, ...))
-    if changed:
-        shown = ", ".join(
-            f"{key} was {json.dumps(before.get(key))} and is {json.dumps(now.get(key))}"
-            for key in changed[:_SHOWN_CHANGES]
-        )
-        more = f", and {len(changed) - _SHOWN_CHANGES} more" if len(changed) > _SHOWN_CHANGES else ""
-        raise ConfigError(
-            f"{path} was started with other settings ({shown}{more}): resume it with those, or start over with "
-            "--overwrite"
-        )
-
-
-def _with_later_keys(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Fill in settings that there were not yet when these were written: their defaults keep what was."""
-    try:
-        filled: Mapping[str, Any] = json.loads(resolved_json(parse(dict(stored))))
-    except ConfigError:  # it holds a key or a value that is refused by now, which the comparison names
-        defaults = dict(_leaves(json.loads(resolved_json(parse({})))))
-        return {**defaults, **dict(_leaves(stored))}
-    return filled
-
-
-def _leaves(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _check_same_data(path: Path, prepared: Prepared) -> None:
-    stored = path / DATA
-    if not stored.is_file():
-        return
-    before = json.loads(stored.read_text(encoding="utf-8")).get("sha256")
-    if before != prepared.manifest.sha256:
-        raise DataError(
-            f"the data of {path} changed since the run was started, so rows it learned from may now be test rows: "
-            "resume it with the same data, or start over with --overwrite"
-        )
 
 
 def _tidy(path: Path) -> None:

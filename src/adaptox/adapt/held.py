@@ -22,7 +22,7 @@ from adaptox.encode import Encoder
 from adaptox.prepare import Prepared
 from adaptox.records import Example, Progress
 from adaptox.scorers import TorchScorer
-from adaptox.teach import CrossFit, Held, settled, watched
+from adaptox.teach import CrossFit, Held, lay_out_folds, settled, watched
 from adaptox.train import Fitted
 
 
@@ -39,6 +39,19 @@ class Trained:
     network: PreTrainedModel
     fitted: Fitted
     held: Held | None
+
+
+def check_rows(config: Config, parts: Prepared) -> None:
+    """Make sure, before a folder is touched, that training will find the rows that it needs.
+
+    Raises:
+        DataError: fewer families of a class than folds, or no row with a teacher's score that is to be learned.
+    """
+    learned = parts.train
+    if config.threshold.folds:
+        learned = (*parts.train, *parts.validation)
+        lay_out_folds(learned, config, config.threshold.folds, "threshold.folds")
+    train.fit_scales(learned, config.distill)
 
 
 def train_and_hold(

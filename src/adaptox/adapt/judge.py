@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -143,23 +143,26 @@ def judge_base(base: model.Base, data: Data, config: Config, progress: Progress 
     Raises:
         BundleError: the base is a bundle, and damaged.
     """
-    examples, official = data.judged, data.official
+    examples, official = data.judged(config), data.official
     own_label = base.warm.get(config.label_set.target)
     if own_label is None:
         return None
     place = Path(base.name)
     if (place / bundles.MANIFEST).is_file():
         moderator = Moderator.open(place)
+        decider = moderator.decider
+        if decider.threshold(own_label).value is None:  # learnt from a teacher's scores alone, and never decided
+            decider = replace(decider, thresholds=_fixed(decider.labels, config))
         scores = moderator.scorer.score(conversations(examples), progress)
-        return judge(scores, moderator.decider, examples, config, official, own_label)
+        return judge(scores, decider, examples, config, official, own_label)
     network: torch.nn.Module = base.network
     scorer = TorchScorer(network.to(model.device()), train.encoder_for(base, config), config.outputs.names)
     scores = scorer.score(conversations(examples), progress)
-    return judge(scores, _undecided(config), examples, config, official)
-
-
-def _undecided(config: Config) -> Decider:
-    value = config.threshold.value
     outputs = config.outputs.names
-    thresholds = tuple(LabelThreshold(label, value, f"{value:g}", "fixed") for label in outputs)
-    return Decider(outputs, (1.0,) * len(outputs), thresholds)
+    undecided = Decider(outputs, (1.0,) * len(outputs), _fixed(outputs, config))
+    return judge(scores, undecided, examples, config, official)
+
+
+def _fixed(labels: Sequence[str], config: Config) -> tuple[LabelThreshold, ...]:
+    value = config.threshold.value
+    return tuple(LabelThreshold(label, value, f"{value:g}", "fixed") for label in labels)

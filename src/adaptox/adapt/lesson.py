@@ -9,6 +9,7 @@ from pathlib import Path
 
 from adaptox import teach
 from adaptox.adapt import folder as folders
+from adaptox.adapt import needs
 from adaptox.adapt.data import read_and_prepare
 from adaptox.config import Config, resolved_json
 from adaptox.evaluate import Interval, commit, hardware, interval_json
@@ -84,8 +85,7 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
         InputError: the settings, the data, the teacher or the folder cannot be used.
         RunError: the server failed too often, the disk refused, or the user stopped it.
     """
-    needed = [config.teach.model, *(source.path for source in config.sources)]
-    folders.check_free(out, overwrite, needed)
+    folders.check_free(out, overwrite, needs.paths(config))
     crossfitted = config.teach.kind == "crossfit"
     if crossfitted:
         teach.need_cleanlab()

@@ -64,11 +64,11 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
     return report.RunStory(
         title=config.name,
         evaluation=outcome.judged.evaluation,
-        evaluated_on=_part(data),
+        evaluated_on=_part(data, config),
         validation=outcome.judged.validation,
         baseline=outcome.baseline,
         history=outcome.fitted.history,
-        texts={example.id: render(example.conversation, config.text).text for example in data.judged},
+        texts={example.id: render(example.conversation, config.text).text for example in data.judged(config)},
         manifest=manifest.to_json(),
         origins=(*(reading.origin for reading in data.readings), *_base_origins(config)),
         provenance=provenance,
@@ -152,9 +152,9 @@ def _words_json(words: report.WordsFacts, provenance: Provenance) -> dict[str, o
     }
 
 
-def _part(data: Data) -> str:
+def _part(data: Data, config: Config) -> str:
     if not data.prepared.test:
-        return "validation"
+        return "rows left out of folds" if config.threshold.folds else "validation"
     return "the official test split" if data.official else "the held-out test part"
 
 
@@ -170,7 +170,12 @@ def _base_origins(config: Config) -> tuple[Origin, ...]:
 def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, ...]:
     notes = [f"Collapsed: {collapse.reason}."] if collapse else []
     if not data.prepared.test:
-        notes.append("There is no test part: the numbers are from validation, which also chose the weights.")
+        where = (
+            "rows of which each was scored by a model that did not see it; the threshold was learned on them"
+            if config.threshold.folds
+            else "validation, which also chose the weights"
+        )
+        notes.append(f"There is no test part: the numbers are from {where}.")
     if config.prepare.group == "none" and config.prepare.split == "resplit":
         leak = data.prepared.manifest.test_leak
         notes.append(

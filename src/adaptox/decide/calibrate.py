@@ -9,8 +9,8 @@ import numpy as np
 from adaptox.decide.squash import sigmoid
 from adaptox.records import BoolArray, FloatArray
 
-# A fitted temperature stays within these bounds. Outside of them the logits carry no usable scale: every
-# probability would be 0.5, or 0 and 1.
+# A temperature fitted alone stays within these bounds, and one with an offset below the upper. Beyond them the
+# logits carry no usable scale: every probability would be 0.5, or 0 and 1.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 
 _STEPS = 100

@@ -1,13 +1,13 @@
 """Scores + truth → Evaluation: metrics, slices, intervals clustered by prompt family, paired tests.
 
 `evaluate` measures, `bootstrap` and `measure` do so for rows that were kept; `compare`, `mcnemar` and `holm` judge
-two or more results; `precision_recall` and `reliability` give the figures their points, `to_json` writes
+two or more results; `precision_recall` gives a figure its points, `to_json` writes
 ``metrics.json``, `rows_to_parquet` every row's score.
 """
 
 from __future__ import annotations
 
-from adaptox.evaluate.curves import precision_recall, reliability
+from adaptox.evaluate.curves import precision_recall
 from adaptox.evaluate.kept import rows_from_parquet, rows_to_parquet
 from adaptox.evaluate.measure import bootstrap, evaluate, measure
 from adaptox.evaluate.paired import compare, holm, mcnemar
@@ -21,7 +21,6 @@ from adaptox.evaluate.values import (
     McNemar,
     PrecisionRecall,
     Provenance,
-    Reliability,
     ScoredRows,
     SliceResult,
 )
@@ -36,7 +35,6 @@ __all__ = [
     "McNemar",
     "PrecisionRecall",
     "Provenance",
-    "Reliability",
     "ScoredRows",
     "SliceResult",
     "bootstrap",
@@ -49,7 +47,6 @@ __all__ = [
     "mcnemar",
     "measure",
     "precision_recall",
-    "reliability",
     "rows_from_parquet",
     "rows_to_parquet",
     "to_json",

@@ -157,18 +157,3 @@ class PrecisionRecall:
     thresholds: FloatArray
     precision: FloatArray
     recall: FloatArray
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """Whether scores are what they say: bins of equal mass, lowest scores first.
-
-    Attributes:
-        scores: (bins,) mean calibrated probability.
-        shares: (bins,) share of positives.
-        counts: (bins,) rows.
-    """
-
-    scores: FloatArray
-    shares: FloatArray
-    counts: IntArray

@@ -1,7 +1,7 @@
 """Evaluations → tables, figures, HTML, Markdown, model card.
 
-`write` puts the report of one run into its folder; `comparison_table` and `comparison_text` set models side by
-side; `render_results` and `insert_between_markers` keep the README's tables true to the committed result files.
+`write` puts the report of one run into its folder; `render_results` and `insert_between_markers` keep the README's
+tables true to the committed result files.
 """
 
 from __future__ import annotations
@@ -9,17 +9,13 @@ from __future__ import annotations
 from adaptox.report.card import model_card
 from adaptox.report.phrases import words_sentence
 from adaptox.report.results import insert_between_markers, render_results
-from adaptox.report.tables import ComparedModel, comparison_table, comparison_text
 from adaptox.report.values import RunStory, TrainingFacts, WordsFacts
 from adaptox.report.written import write
 
 __all__ = [
-    "ComparedModel",
     "RunStory",
     "TrainingFacts",
     "WordsFacts",
-    "comparison_table",
-    "comparison_text",
     "insert_between_markers",
     "model_card",
     "render_results",

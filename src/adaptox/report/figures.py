@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -180,18 +180,22 @@ def _curves(history: tuple[Mapping[str, float], ...]) -> dict[str, tuple[list[fl
     return curves
 
 
-def _kept(story: RunStory, curves: Mapping[str, object]) -> str:
+def _kept(story: RunStory, curves: Mapping[str, tuple[list[float], list[float]]]) -> str:
     settings = story.provenance.config.get("train")
-    average = settings.get("average", 1) if isinstance(settings, Mapping) else 1
-    kept = (
-        f"The weights of step {count(story.training.best_step)} were kept"
-        if average == 1
-        else f"The mean weights of {average} checkpoints were kept"
-    )
-    by = (
-        "the best AUPRC on validation" if "eval_auprc" in curves else "the last, since no row was left to choose by"
-    )
-    return f"{kept}: {by}."
+    train: Mapping[str, Any] = settings if isinstance(settings, Mapping) else {}
+    watched = "eval_auprc" in curves
+    average, soup = train.get("average", 1), train.get("soup", 1)
+    if average > 1:
+        there = len(curves["eval_auprc"][0]) if watched else average
+        kept = f"The mean weights of {min(average, there)} checkpoints were kept"
+    else:
+        kept = f"The weights of step {count(story.training.best_step)} were kept"
+    if not watched:
+        by = "the last, since no row was left to choose by"
+    else:
+        by = "the best AUPRC on validation" if train.get("keep_best", True) else "the last, as the settings ask"
+    several = f" This is the first of {soup} trainings, whose weights were averaged." if soup > 1 else ""
+    return f"{kept}: {by}.{several}"
 
 
 def _learning(figure: Figure, curves: Mapping[str, tuple[list[float], list[float]]], best_step: int) -> None:

@@ -148,7 +148,7 @@ def metric_rows(story: RunStory, names: Iterable[str]) -> tuple[SliceRow, ...]:
     ]
     if story.baseline is not None:
         rows.append(_slice_row("before", _before(story.baseline), story.baseline.main, names, True))
-    if story.evaluated_on != "validation":
+    if story.evaluation is not story.validation:
         words = _validated(story)
         rows.append(_slice_row("validation", words, story.validation.main, names, True))
     return tuple(rows)
@@ -158,6 +158,9 @@ def _validated(story: RunStory) -> str:
     settings = story.provenance.config.get("threshold")
     if isinstance(settings, Mapping) and settings.get("folds"):
         return "train rows, each scored by a model that did not see it; the threshold was chosen on them"
+    trained = story.provenance.config.get("train")
+    if isinstance(trained, Mapping) and not trained.get("keep_best", True):
+        return "validation rows, on which the threshold was chosen"
     return "validation rows, on which the weights and the threshold were chosen"
 
 

@@ -1,33 +1,15 @@
-"""Tables: comparisons, results of committed runs, nested facts; as Markdown and as plain text."""
+"""Tables: results of committed runs, nested facts; as Markdown and as plain text."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from adaptox.evaluate.values import Evaluation
-from adaptox.report.phrases import DASH, METRIC_WORDS, count, metric, parameters, with_interval
+from adaptox.report.phrases import DASH, count
 
 COMPARED = ("auprc", "f1", "precision", "recall")
-
-
-class ComparedModel(NamedTuple):
-    """One row of a comparison: a plain tuple of the same four values serves as well.
-
-    Attributes:
-        name: what the row is called.
-        parameters: of the whole model.
-        trained: parameters that were trained; 0 for a model as it is.
-        evaluation: on the same rows as the others.
-    """
-
-    name: str
-    parameters: int
-    trained: int
-    evaluation: Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +20,6 @@ class Table:
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
-
-
-def comparison_table(rows: Iterable[tuple[str, int, int, Evaluation]]) -> str:
-    """Compare models on the same rows, as a Markdown table with intervals.
-
-    Args:
-        rows: name, parameters, trained parameters, evaluation; see `ComparedModel`.
-    """
-    return markdown(_comparison(rows))
-
-
-def comparison_text(rows: Iterable[tuple[str, int, int, Evaluation]]) -> str:
-    """Compare models on the same rows, as aligned plain text for a terminal.
-
-    Args:
-        rows: as in `comparison_table`.
-    """
-    return plain(_comparison(rows))
-
-
-def _comparison(rows: Iterable[tuple[str, int, int, Evaluation]]) -> Table:
-    header = ("model", "parameters", "trained", *(METRIC_WORDS[name] for name in COMPARED))
-    cells = tuple(
-        (
-            name,
-            parameters(total),
-            parameters(trained) if trained else DASH,
-            *(with_interval(metric(evaluation.main, key)) for key in COMPARED),
-        )
-        for name, total, trained, evaluation in rows
-    )
-    return Table("", header, cells, (False, True, True, *(True for _ in COMPARED)))
 
 
 def markdown(table: Table) -> str:

@@ -22,7 +22,7 @@ from adaptox.study.panels import Panel, read_panels
 from adaptox.study.results import Result, join, read_seed
 from adaptox.study.schedule import Engine, run_all, threads_for
 from adaptox.study.story import read_before, tell
-from adaptox.study.worker import Ended, Order
+from adaptox.study.worker import Ended, Order, choose_device
 from adaptox.study.written import to_json
 
 __all__ = [
@@ -78,6 +78,7 @@ def study(
     _check(out)
     if engine == "ray":
         cluster.check(device)
+    choose_device(device)  # what the study needs is made in this process
     read_before(config)
     needed = [ensure(Path(folder), Path(settings), watch) for folder, settings in config.needs.items()]
     progress = _as_progress(watch)

@@ -16,6 +16,12 @@ from adaptox.errors import ConfigError, nearest
 
 # Settings as they stand in TOML: dotted or nested keys.
 Changes = dict[str, Any]
+# What a study sets itself, and how it is told.
+_OWN = {
+    "seed": "set seeds of the study",
+    "name": "set names of the study",
+    "train.allow_collapse": "a collapse is a finding in every run of a study",
+}
 
 
 class Rule(Section):
@@ -68,9 +74,33 @@ class StudyConfig(Section):
                     raise ValueError(f"rules.when names no axis: {nearest(axis, self.axes)}")
                 if value not in _values(self.axes[axis]):
                     raise ValueError(f"rules.when.{axis}: {nearest(value, _values(self.axes[axis]))}")
+        for axis, given in self.axes.items():
+            if not given:
+                raise ValueError(f"axes.{axis} has no value: expected a list, or a table of named variants")
+        own = [key for key in self._changed() if key in _OWN]
+        if own:
+            raise ValueError(f"{own[0]!r} cannot be set for single runs: {_OWN[own[0]]}")
+        known = {"/".join(chosen) for chosen in itertools.product(*map(_values, self._compared().values()))}
+        for combination in self.names:
+            if combination not in known:
+                raise ValueError(f"names: no combination {combination!r}: {nearest(combination, known)}")
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError(f"seeds must differ, got {', '.join(map(str, self.seeds))}")
         return self
+
+    def _compared(self) -> dict[str, dict[str, Changes] | list[Any]]:
+        """Give the axes that runs of one panel differ in."""
+        return {axis: given for axis, given in self.axes.items() if axis != self.panel}
+
+    def _changed(self) -> Iterator[str]:
+        """Give the dotted key of every setting that something here sets."""
+        for changes in (self.common, *(rule.set for rule in self.rules)):
+            yield from dict(_dotted(changes))
+        for axis, given in self.axes.items():
+            if isinstance(given, dict):
+                yield from (key for changes in given.values() for key, _ in _dotted(changes))
+            else:
+                yield axis
 
 
 @dataclass(frozen=True, slots=True)

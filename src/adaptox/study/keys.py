@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import adaptox
-from adaptox import bundle as bundles
 from adaptox import sources
+from adaptox.adapt.needs import model_sha256
 from adaptox.config import Config
-from adaptox.teach import lessons
 
 # Rooms that no number of a run depends on.
 _BESIDE = {"cli", "demo", "report", "study", "__main__"}
@@ -35,17 +34,8 @@ class Keys:
         if read not in self._data:
             readings = sources.read_all(config.sources, config.data_seed)
             self._data[read] = _sha256(reading.origin.sha256 for reading in readings)
-        models = [_model(name) for name in (config.base.name, config.distill.teacher)]
+        models = [model_sha256(name) for name in (config.base.name, config.distill.teacher)]
         return _sha256([json.dumps(settings, sort_keys=True), self._data[read], *models, self._code])
-
-
-def _model(name: str) -> str:
-    """Hash a bundle or a teacher's scores; anything else is named, and its contents are taken for fixed."""
-    if name and (Path(name) / bundles.MANIFEST).is_file():
-        return bundles.load(Path(name)).manifest.sha256
-    if name and lessons.is_lesson(Path(name)):
-        return lessons.lesson_sha256(Path(name))
-    return name
 
 
 def _code_sha256() -> str:

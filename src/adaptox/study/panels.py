@@ -60,7 +60,9 @@ def _panel(runs: Sequence[Planned], progress: Progress) -> Panel:
     taught_by = dict.fromkeys(run.config.distill.teacher for run in runs if run.config.distill.targets)
     teachers = [whose(Path(folder)) for folder in taught_by if folder]
     notes += [*teachers, *(note for reading in data.readings for note in reading.origin.notes)]
-    texts = {example.id: render(example.conversation, first.config.text).text for example in data.judged}
+    texts = {
+        example.id: render(example.conversation, first.config.text).text for example in data.judged(first.config)
+    }
     return Panel(texts, twins, " ".join(teachers), data.prepared.manifest.sha256, tuple(notes))
 
 
@@ -80,7 +82,7 @@ def _leaks(
             there = data if run is runs[0] else read_and_prepare(run.config, progress)
             leaks[run.name] = there.prepared.manifest.test_leak
             parts, key = there.prepared, _split_as(run.config)
-            judged[key] = {example.id: example.group for example in there.judged}
+            judged[key] = {example.id: example.group for example in there.judged(run.config)}
             rest = (*parts.train, *parts.validation) if parts.test else parts.train
             learned.setdefault(key, set()).update(example.group for example in rest)
     found = {

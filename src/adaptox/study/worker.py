@@ -84,6 +84,15 @@ def make_reporting(order: Order) -> Ended:
     return make(order, report)
 
 
+def choose_device(device: str) -> None:
+    """Let this process see one device: ``cpu``, or a GPU such as ``cuda:1``; empty leaves what is there.
+
+    It is read when the GPU is first used, so whatever trains in a process has to come later.
+    """
+    if device:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device.removeprefix("cuda:")
+
+
 def make(order: Order, report: Callable[[str, str, int, int], None]) -> Ended:
     """Make one run, or go on with it.
 
@@ -94,9 +103,7 @@ def make(order: Order, report: Callable[[str, str, int, int], None]) -> Ended:
     Raises:
         InterruptedRunError: the user stopped it.
     """
-    if order.device:
-        # Read when the GPU is first used, which is in this run.
-        os.environ["CUDA_VISIBLE_DEVICES"] = "" if order.device == "cpu" else order.device.removeprefix("cuda:")
+    choose_device(order.device)
     torch.set_num_threads(order.threads)
     start = time.perf_counter()
     error = ""
@@ -128,7 +135,8 @@ def _make(order: Order, progress: Progress) -> None:
         key = _key_file(order)
         with storage_errors(order.folder):
             # The folder goes first: a kill between the two leaves nothing that looks like this run.
-            shutil.rmtree(order.folder, ignore_errors=True)
+            if order.folder.exists():
+                shutil.rmtree(order.folder)
             key.parent.mkdir(parents=True, exist_ok=True)
             key.write_text(order.key, encoding="utf-8")
     begun = (order.folder / CONFIG).is_file()

@@ -8,7 +8,7 @@ from adaptox.teach.folds import CrossFit, Fold, Held, folds_key, is_scored, lay_
 from adaptox.teach.judging import Judged, judge_members
 from adaptox.teach.models import teach
 from adaptox.teach.teachers import Given, ask_teacher, count_calls
-from adaptox.teach.values import Agreement, Taught
+from adaptox.teach.values import Agreement, Taught, conversation_key
 
 __all__ = [
     "Agreement",
@@ -20,6 +20,7 @@ __all__ = [
     "Judged",
     "Taught",
     "ask_teacher",
+    "conversation_key",
     "count_calls",
     "doubted_labels",
     "folds_key",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,7 +41,7 @@ def judge_members(given: Given, ids: Collection[str], config: Config) -> tuple[J
 
     Args:
         given: what the teacher gave.
-        ids: the rows to look at; rows without the label or without a score are left out.
+        ids: the rows to look at; rows without the label are left out, and of each score those that lack it.
         config: target label, bootstrap and seed.
 
     Returns:
@@ -54,19 +54,24 @@ def judge_members(given: Given, ids: Collection[str], config: Config) -> tuple[J
         if row.id in ids and target in row.labels and row.teacher
     ]
     rows = [given.examples[position] for position in known]
-    truths = {row.labels[target] for row in rows}
-    if len(truths) < 2:
-        return ()
     if given.members:
         column = config.labels.index(target)
-        return tuple(_judge(one.name, rows, one.probs[known, column], config) for one in given.members)
-    columns = {name: [row.teacher.get(name, 0.0) for row in rows] for name in given.targets}
+        found = [_judge(one.name, rows, one.probs[known, column], config) for one in given.members]
+        return tuple(one for one in found if one)
+    columns = {name: [(row, row.teacher[name]) for row in rows if name in row.teacher] for name in given.targets}
     if len(columns) > 1:
-        columns["highest of all"] = [max(row.teacher.values()) for row in rows]
-    return tuple(_judge(name, rows, np.array(values), config) for name, values in columns.items())
+        columns["highest of all"] = [(row, max(row.teacher.values())) for row in rows]
+    scored = [
+        _judge(name, [row for row, _ in pairs], np.array([score for _, score in pairs]), config)
+        for name, pairs in columns.items()
+    ]
+    return tuple(one for one in scored if one)
 
 
-def _judge(name: str, rows: list[Example], probs: FloatArray, config: Config) -> Judged:
+def _judge(name: str, rows: Sequence[Example], probs: FloatArray, config: Config) -> Judged | None:
+    """Judge scores of rows; None where these are not of both classes."""
+    if len({row.labels[config.label_set.target] for row in rows}) < 2:
+        return None
     label = config.label_set.target
     main = evaluate(rows, probs, label, _UNUSED_THRESHOLD, "none", config.evaluate, config.seed).main
     return Judged(name, label, main.n, main.positives, {metric: main.metrics[metric] for metric in _METRICS})

@@ -44,6 +44,16 @@ def lesson_sha256(folder: Path) -> str:
     return hashlib.sha256((folder / SCORES).read_bytes()).hexdigest()
 
 
+def conversations(folder: Path) -> frozenset[str]:
+    """Give the keys of the conversations that a folder has scores of.
+
+    Raises:
+        DataError: the folder is damaged.
+        MissingExtraError: pyarrow is not installed.
+    """
+    return frozenset(_unpack(folder)[1])
+
+
 def pack(examples: Sequence[Example], targets: Sequence[str]) -> bytes:
     """Write the scores of examples as Parquet; equal conversations share a row, a score that is unknown is null.
 

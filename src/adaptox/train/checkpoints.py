@@ -95,7 +95,8 @@ def chosen(state: TrainerState, average: int, best: bool) -> tuple[int, ...]:
 def keep(folder: Path, steps: Collection[int]) -> None:
     """Keep the weights of these steps when their checkpoints are gone, and no others.
 
-    A kept file is a second name of the checkpoint's own: it takes no space as long as that is there.
+    A kept file is a second name of the checkpoint's own, where the file system allows: it takes no space as long as
+    that is there.
 
     Args:
         folder: holds the checkpoints.
@@ -107,7 +108,17 @@ def keep(folder: Path, steps: Collection[int]) -> None:
             path.unlink()
     for step in steps:
         if at(folder, step).is_dir():
-            os.link(weights(at(folder, step)), kept(folder, step))
+            _link(weights(at(folder, step)), kept(folder, step))
+
+
+def _link(file: Path, name: Path) -> None:
+    """Give a file a second name; where the file system knows none, a copy."""
+    try:
+        os.link(file, name)
+    except OSError:
+        part = name.with_suffix(".part")
+        shutil.copyfile(file, part)
+        os.replace(part, name)
 
 
 def kept(folder: Path, step: int) -> Path:

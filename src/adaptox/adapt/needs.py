@@ -1,0 +1,38 @@
+"""What a run reads besides its settings: the paths that must stay, and the models that must stay as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from adaptox import bundle as bundles
+from adaptox.config import Config
+from adaptox.teach import lessons
+
+
+def paths(config: Config) -> list[str]:
+    """List the paths and names of all that settings may read: data, base and teachers."""
+    taught_by = (config.distill.teacher, config.teach.model, *config.teach.members)
+    return [config.base.name, *taught_by, *(source.path for source in config.sources)]
+
+
+def models(config: Config) -> dict[str, str]:
+    """Name the models that a training depends on: the base, and the teacher where one teaches.
+
+    Raises:
+        BundleError: a bundle is damaged.
+    """
+    teacher = config.distill.teacher if config.distill.targets else ""
+    return {"base": model_sha256(config.base.name), "teacher": model_sha256(teacher)}
+
+
+def model_sha256(name: str) -> str:
+    """Hash a bundle or a teacher's scores; anything else is named, and its contents are taken for fixed.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+    if name and (Path(name) / bundles.MANIFEST).is_file():
+        return bundles.load(Path(name)).manifest.sha256
+    if name and lessons.is_lesson(Path(name)):
+        return lessons.lesson_sha256(Path(name))
+    return name
