@@ -537,6 +537,19 @@ def test_the_model_card_of_one_class_has_no_undefined_number():
     assert ".nan" not in report.model_card(make_story(60, n_positive=0)).lower()
 
 
+def test_a_path_on_this_disk_is_nobodys_repository(story, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "rows.csv").touch()
+    monkeypatch.chdir(tmp_path)
+    told = {**story.provenance.model, "base": "mine/rows.csv"}
+    provenance = dataclasses.replace(story.provenance, model=told)
+    origins = (Origin("table", "mine/rows.csv", "MIT", "", "", 1), *story.origins)
+    card = report.model_card(dataclasses.replace(story, origins=origins, provenance=provenance))
+    facts = yaml.safe_load(card.split("---\n", 2)[1])
+    assert "base_model" not in facts
+    assert "mine/rows.csv" not in facts["datasets"]
+
+
 def origin(licence):
     return Origin("table", "data.csv", licence, "", "", 1)
 

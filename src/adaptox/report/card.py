@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from adaptox.errors import MissingExtraError
 from adaptox.evaluate.values import Evaluation, SliceResult
@@ -155,7 +156,7 @@ def _front_matter(story: RunStory) -> str:
     except ImportError as error:
         raise MissingExtraError("report", "train", "huggingface_hub") from error
     evaluation = story.evaluation
-    hub_ids = [origin.location for origin in story.origins if _HUB_ID.match(origin.location)]
+    hub_ids = [origin.location for origin in story.origins if _is_hub_id(origin.location)]
     results = [
         EvalResult(
             task_type="text-classification",
@@ -175,7 +176,7 @@ def _front_matter(story: RunStory) -> str:
         model_name=story.title,
         license=licence,
         license_name="see-the-section-on-data" if licence == "other" else None,
-        base_model=base if isinstance(base, str) and _HUB_ID.match(base) else None,
+        base_model=base if isinstance(base, str) and _is_hub_id(base) else None,
         datasets=sorted(set(hub_ids)) or None,
         library_name="adaptox",
         pipeline_tag="text-classification",
@@ -184,6 +185,11 @@ def _front_matter(story: RunStory) -> str:
         eval_results=results or None,
     )
     return str(card.to_yaml())
+
+
+def _is_hub_id(name: str) -> bool:
+    """Tell whether a name is of the hub: a path on this disk may look the same, and is nobody's repository."""
+    return bool(_HUB_ID.match(name)) and not Path(name).exists()
 
 
 def _defined(result: SliceResult) -> tuple[str, ...]:
