@@ -237,7 +237,8 @@ def _shown(change: Change, one: Measured, difference: Mapping[str, Any] | None) 
         "difference": difference,
         "train_s": round(one.networks.origin.train_s, 1),
         "hardware": one.networks.origin.hardware,
-        "base_sha256": one.networks.origin.base,
+        "commit": one.networks.origin.commit,
+        "base": one.networks.origin.base,
         "data_sha256": one.data_sha256,
         "config": change.config.model_dump(mode="json", exclude_unset=True),
     }
@@ -273,6 +274,7 @@ def main() -> None:
         print(f"{change.name:28}" + "".join(f"{name} {metrics[name].value:.3f}  " for name in METRICS), flush=True)
     if given.out is not None:
         kept_logits.write(given.kept, kept)
+        given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(content(changes, found), indent=2) + "\n", encoding="utf-8")
 
 

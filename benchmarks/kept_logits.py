@@ -7,13 +7,14 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adaptox import bundle as bundles
 from adaptox import evaluate
+from adaptox.adapt import needs
 from adaptox.config import Config
 from adaptox.errors import DataError, storage_errors
 from adaptox.records import Example, FloatArray, Scores
@@ -28,15 +29,16 @@ class Origin:
 
     Attributes:
         rows: hash of the rows, their families and labels.
-        base: hash of the bundle that the networks started from; empty where that is none.
+        base: what the networks started from: a bundle's hash, or a name.
         train_s: seconds that they took to train.
-        hardware: that they were scored on.
+        hardware, commit: that they were scored on and with.
     """
 
     rows: str
     base: str
     train_s: float
     hardware: str
+    commit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,9 @@ class Kept:
     @classmethod
     def of(cls, held: Held, config: Config) -> Kept:
         """Keep what was measured just now."""
-        manifest = _base(config)
         rounded = held.scores.logits[_order(held.examples)].astype(np.float32).astype(np.float64)
-        base = manifest.sha256 if manifest else ""
-        return cls(rounded, Origin(_rows(held.examples), base, held.wall_s, evaluate.hardware()))
+        base = needs.model_sha256(config.base.name)
+        return cls(rounded, Origin(_rows(held.examples), base, held.wall_s, evaluate.hardware(), evaluate.commit()))
 
     def held(self, rows: Sequence[Example], labels: tuple[str, ...]) -> Held:
         """Give the rows with their logits; of how many windows they are is not kept.
@@ -74,7 +75,7 @@ class Kept:
 
 
 def key_of(config: Config, rows: Sequence[Example]) -> str:
-    """Name what logits depend on: settings, rows, and the data and settings of a base that is a bundle.
+    """Name what logits depend on: version, settings, rows, and the lineage of a base that is a bundle.
 
     Its weights are not in it, since they differ between machines; `Origin` has their hash.
 
@@ -86,9 +87,8 @@ def key_of(config: Config, rows: Sequence[Example]) -> str:
         BundleError: the base is a bundle, and damaged.
     """
     unread = {"name", "teach", "sources", "evaluate", "threshold", "lexicon"}
-    manifest = _base(config)
-    base = [manifest.data_sha256, manifest.metrics.get("config")] if manifest else []
-    read = [config.model_dump(mode="json", exclude=unread), config.threshold.folds, base, _rows(rows)]
+    base, folds = needs.lineage(config.base.name), config.threshold.folds
+    read = [version("adaptox"), config.model_dump(mode="json", exclude=unread), folds, base, _rows(rows)]
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -111,11 +111,6 @@ def write(path: Path, kept: Mapping[str, Kept]) -> None:
         with temporary.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
         os.replace(temporary, path)
-
-
-def _base(config: Config) -> bundles.Manifest | None:
-    place = Path(config.base.name)
-    return bundles.load(place).manifest if (place / bundles.MANIFEST).is_file() else None
 
 
 def _order(rows: Sequence[Example]) -> list[int]:

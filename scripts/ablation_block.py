@@ -26,15 +26,14 @@ def ablation(results: Path) -> str:
     lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
     lines += [_line(one) for one in found["changes"]]
     first = found["changes"][0]
-    hardware = "; ".join(dict.fromkeys(one["hardware"] for one in found["changes"]))
+    hardware = "; ".join(dict.fromkeys(one.get("hardware") or found["hardware"] for one in found["changes"]))
     end = (
         f"{count(first['n'])} training rows, {count(first['positives'])} toxic, each scored by a network that was "
         f"trained without it and its family ({found['folds']} folds); the test split has no part in this. "
         f"Differences by the paired bootstrap over families ({count(found['resamples'])} resamples), p-values "
         f"after Holm, bold below {number(LEVEL, 2)}. One seed ({found['seed']}){_between_seeds(results)}. "
-        "Thresholds were learned on these rows. No p-value where these rows had a say in a change: words are "
-        "weighed on them, and the themes of the written prompts are what networks missed on them, which flatters "
-        "both. "
+        "Thresholds were learned on these rows. Words are weighed on them and have no p-value; the themes of the "
+        "written prompts are what networks missed on them, which flatters that stage, whatever its p-value. "
         f"{hardware} ([script](benchmarks/ablation.py), [result](docs/results/ablation.json))."
     )
     return "\n".join([*lines, "", end])

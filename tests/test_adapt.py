@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import shutil
@@ -31,7 +32,10 @@ from adaptox.errors import (
     StorageError,
 )
 from adaptox.evaluate import METRICS
+from adaptox.records import silent
 from adaptox.text import render
+
+assessing = importlib.import_module("adaptox.adapt.assess")  # the room's function has its name
 
 UNFINISHED = {"config.json", "manifest.json", "dropped.jsonl", "models.json", "history.json", "checkpoints"}
 RESULTS = {"metrics.json", "scores.parquet", "report.html", "report.md", "figures", "bundle"}
@@ -462,6 +466,7 @@ def test_other_data_is_judged_whole(done, data):
     metrics = assess(done.bundle, other(data), as_split=False).metrics
     assert metrics["slices"]["all"]["n"] == tiny.ROWS
     assert set(metrics["slices"]) == {"all"}
+    assert metrics["notes"] == ["The bundle tiny learned from some of these rows."]
 
 
 @pytest.mark.parametrize(
@@ -473,12 +478,52 @@ def test_rows_that_a_bundle_learned_from_never_become_its_test_rows(done, change
         assess(done.bundle, adaptox.config.override(done.config, changes), as_split=True)
 
 
+def test_what_changes_no_test_row_is_taken_from_the_bundles_settings(done):
+    changes = {"prepare.sample": "balanced", "prepare.validation_fraction": 0.4}
+    rows = assess(done.bundle, adaptox.config.override(done.config, changes), as_split=True).evaluation.rows
+    assert set(rows.ids) == set(done.adaptation.evaluation.rows.ids)
+
+
+def test_a_bundle_of_a_resplit_is_not_judged_on_the_published_test_part(
+    tmp_path, tiny_bert, toxic_chat, unreported
+):
+    quick = {"epochs": 1, "allow_collapse": True}
+    config = tiny.settings(tiny_bert, toxic_chat, train=quick)
+    trained = dict(metrics={"config": config.model_dump(mode="json")}, data_sha256="of the resplit")
+    official = adaptox.config.override(config, {"prepare.split": "official"})
+    manifest = bundles.Manifest.model_construct(name="resplit", labels=("toxicity",), **trained)
+    with pytest.raises(ConfigError, match=r"split in another way \(prepare\)"):
+        assessing._test_part(official, manifest, silent)
+    told = assessing._all_rows(official, manifest, silent)
+    assert told.notes == ("The bundle resplit learned from some of these rows.",)
+    again = {"metrics": {"config": official.model_dump(mode="json")}}
+    published = bundles.Manifest.model_construct(name="official", labels=("toxicity",), **{**trained, **again})
+    assert len(assessing._test_part(official, published, silent).examples) == 40
+    assert assessing._all_rows(official, published, silent).notes == ()
+
+
+def test_another_label_is_judged_on_other_data_that_knows_it_alone(done, tmp_path):
+    rows = [(text, label) for text, label in tiny.texts(seed=9)]
+    path = tiny.write_csv(tmp_path / "rude.csv", rows, ("text", "rude"))
+    columns = {"text": "text", "labels": {"rude": "rude"}}
+    config = tiny.settings("minilm", path, sources=[{"path": str(path), "columns": columns}], labels=["rude"])
+    both = bundles.load(done.bundle).manifest.model_copy(update={"labels": ("toxicity", "rude")})
+    assert assessing._test_part(config, both, silent).examples
+
+
 def test_settings_without_a_test_part_evaluate_nothing(done, data, tmp_path):
     elsewhere = tmp_path / "elsewhere.csv"
     elsewhere.write_bytes(data.read_bytes())
     none = tiny.settings("minilm", elsewhere, prepare={"test_fraction": 0.0})
     with pytest.raises(DataError, match="make no test part, so there is nothing to evaluate on"):
         assess(done.bundle, none, as_split=True)
+    manifest = bundles.load(done.bundle).manifest
+    whole = adaptox.config.override(done.config, {"prepare.test_fraction": 0.0})
+    trained = {**manifest.metrics, "config": whole.model_dump(mode="json")}
+    sha256 = read_and_prepare(whole).prepared.manifest.sha256
+    learned = manifest.model_copy(update={"metrics": trained, "data_sha256": sha256})
+    with pytest.raises(DataError, match=r"learned from all of these sources, .* name other data"):
+        assessing._test_part(whole, learned, silent)
 
 
 def test_the_settings_of_a_run_give_its_own_result_again(done):

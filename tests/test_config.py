@@ -214,8 +214,3 @@ def test_a_source_that_is_refused_does_not_make_the_list_too_short():
         parse({"sources": [{"path": "mine.csv", "weight": 0}]})
     with pytest.raises(ConfigError, match=r"sources: Tuple should have at least 1 item"):
         parse({"sources": []})
-
-
-def test_a_balanced_sample_has_no_folds():
-    with pytest.raises(ConfigError, match=r"where prepare.sample = 'balanced' makes positives too frequent: set"):
-        parse({"threshold": {"folds": 3}, "prepare": {"sample": "balanced"}})

@@ -267,7 +267,7 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert f"| third: more | first | {level} | +.020 [.000 to +.040] |  |" in found
     assert "4,977 training rows, 375 toxic" in found
     assert "One seed (0). Thresholds were learned on these rows." in found
-    assert "which flatters both. two cores ([script]" in found
+    assert "whatever its p-value. two cores ([script]" in found
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", seeds("better"))
     found = block(render_docs.pages(checkout)["README.md"], "ablation")
     assert "the AUPRC of 2 seeds of the best recipe deviates by ±" in found

@@ -125,6 +125,15 @@ def test_without_a_test_part_the_base_is_judged_on_the_rows_of_the_folds(toxic_b
     told = (tmp_path / "run" / "report.md").read_text()
     assert "The text was not kept" not in told
     assert "also chose the weights" not in told
+    assert "on these same rows, so precision, recall and F1 are a little too good" in told
+    assert "split: validation" in (tmp_path / "run" / "bundle" / "README.md").read_text()
+
+
+def test_a_balanced_sample_has_no_folds(tiny_bert, csv, tmp_path):
+    balanced = settings.override(config_of(tiny_bert, csv), {"prepare.sample": "balanced"})
+    with pytest.raises(ConfigError, match=r"'balanced' makes positives too frequent: set threshold\.folds = 0"):
+        adapt(balanced, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_fold_is_refused():

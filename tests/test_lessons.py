@@ -222,6 +222,9 @@ def test_an_ensemble_that_learned_from_test_rows_teaches_nobody(tiny_bert, csv, 
         DataError, match=r"learned from \d+ of the \d+ rows that are test rows here: it was made with"
     ):
         adapt(taught, tmp_path / "run")
+    (tmp_path / "teacher" / "teacher.json").write_text("{")
+    with pytest.raises(DataError, match=r"the teacher's folder .* is damaged"):
+        adapt(taught, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -432,6 +432,7 @@ def test_a_mistyped_name_of_embedded_data_names_the_nearest():
         recognise(SourceConfig(path="embedded-promts"))
     with pytest.raises(DataError, match=r"no such file or folder: embedded-promts\.csv"):
         recognise(SourceConfig(path="embedded-promts.csv"))
+    assert recognise(SourceConfig(path="embedded-ai/chats")) == "hub"
 
 
 def test_wikipedia_comments_and_safenlp_are_recognised(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from adaptox import bundle as bundles
 from adaptox import prepare, sources
@@ -21,18 +22,20 @@ from adaptox.scorers import Moderator
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A bundle's result on data, as a value and as metrics.json has it."""
+    """A bundle's result on data, as a value and as metrics.json has it, and what a reader of it must know."""
 
     evaluation: Evaluation
     metrics: Mapping[str, object]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What a bundle is judged on, and whether it is ToxicChat's test split."""
+    """What a bundle is judged on, whether it is ToxicChat's test split, and what a reader must know of it."""
 
     examples: tuple[Example, ...]
     official: bool
+    notes: tuple[str, ...] = ()
 
 
 def assess(
@@ -64,15 +67,16 @@ def assess(
     moderator = Moderator.open(bundle)
     manifest = moderator.bundle.manifest
     config = _as_the_bundle_has_it(config, manifest)
-    rows = _test_part(config, manifest, progress) if as_split else _all_rows(config, progress)
+    rows = _test_part(config, manifest, progress) if as_split else _all_rows(config, manifest, progress)
     scores = moderator.scorer.score(conversations(rows.examples), progress)
     evaluation = judge(scores, moderator.decider, rows.examples, config, rows.official)
-    metrics = to_json(evaluation, _provenance(manifest, config, rows, as_split))
+    notes = {"notes": list(rows.notes)} if rows.notes else {}
+    metrics = to_json(evaluation, _provenance(manifest, config, rows, as_split)) | notes
     if out is not None:
         with folders.whole(out) as folder:
             folder.write(folders.CONFIG, resolved_json(config))
             folder.write(folders.METRICS, metrics)
-    return Assessment(evaluation, metrics)
+    return Assessment(evaluation, metrics, rows.notes)
 
 
 def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:
@@ -86,32 +90,53 @@ def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:
 
 
 def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
-    # Split as for the bundle's first label, whichever is judged: rows it learned from stay where they were.
-    data = read_and_prepare(config.model_copy(update={"labels": manifest.labels}), progress)
-    _check_same_split(data, config, manifest)
+    own = _learned_from(config, manifest)
+    # The bundle's own data is split as it was for the bundle, whichever label is judged.
+    data = read_and_prepare(_as_it_was_split(config, manifest) if own else config, progress)
+    if own:
+        _check_same_split(data, config, manifest)
     if not data.prepared.test:
         raise DataError(
-            "these settings make no test part, so there is nothing to evaluate on: set prepare.test_fraction, or "
-            "name the data in place of the settings file, which evaluates every row"
+            f"the bundle {manifest.name} learned from all of these sources, so there is nothing to evaluate on: "
+            "name other data"
+            if own
+            else "these settings make no test part, so there is nothing to evaluate on: set prepare.test_fraction, "
+            "or name the data in place of the settings file, which evaluates every row"
         )
     return _Rows(data.prepared.test, data.official)
 
 
+def _learned_from(config: Config, manifest: bundles.Manifest) -> Mapping[str, Any]:
+    """Give the settings that the bundle was trained with if these are its sources; else nothing."""
+    trained = manifest.metrics.get("config", {})
+    same = trained.get("sources") == config.model_dump(mode="json", include={"sources"})["sources"]
+    return trained if same else {}
+
+
+def _as_it_was_split(config: Config, manifest: bundles.Manifest) -> Config:
+    """Take from the bundle's settings what changes the rows it learned from, and no row of the test part."""
+    before = manifest.metrics["config"]["prepare"]
+    kept = {key: before[key] for key in ("sample", "validation_fraction") if key in before}
+    changes = {"labels": manifest.labels, "prepare": config.prepare.model_copy(update=kept)}
+    return config.model_copy(update=changes)
+
+
 def _check_same_split(data: Data, config: Config, manifest: bundles.Manifest) -> None:
     """Refuse to split the bundle's own data in another way: rows it learned from would be test rows."""
-    trained = manifest.metrics.get("config", {})
+    trained = manifest.metrics["config"]
+    published = trained["prepare"]["split"] == config.prepare.split == "official"
+    if published or data.prepared.manifest.sha256 == manifest.data_sha256:
+        return
     now = config.model_dump(mode="json")
-    own = trained.get("sources") == now["sources"] and config.prepare.split == "resplit"
-    if own and data.prepared.manifest.sha256 != manifest.data_sha256:
-        differing = [key for key in ("seed", "prepare", "text") if trained.get(key) != now[key]]
-        raise ConfigError(
-            f"the bundle {manifest.name} was trained on these sources, split in another way "
-            f"({', '.join(differing) or 'the data changed'}): rows it learned from would be test rows; evaluate it "
-            "with the settings it was trained with"
-        )
+    differing = [key for key in ("seed", "prepare", "text") if trained.get(key) != now[key]]
+    raise ConfigError(
+        f"the bundle {manifest.name} was trained on these sources, split in another way "
+        f"({', '.join(differing) or 'the data changed'}): rows it learned from would be test rows; evaluate it "
+        "with the settings it was trained with"
+    )
 
 
-def _all_rows(config: Config, progress: Progress) -> _Rows:
+def _all_rows(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
     readings = sources.read_all(config.sources, config.data_seed)
     examples = [example for reading in readings for example in reading.examples if not example.only_train]
     test = [example for example in examples if example.split == "test"]
@@ -126,7 +151,10 @@ def _all_rows(config: Config, progress: Progress) -> _Rows:
     published = tuple(example for example in grouped if example.split == "test")
     # Without its train split nobody can tell which test rows have a near-copy there.
     complete = any(example.split == "train" for example in grouped)
-    return _Rows(published or grouped, complete and is_toxic_chat_test(published, config))
+    trained = _learned_from(config, manifest)
+    aside = bool(published) and trained and trained["prepare"]["split"] == "official"
+    notes = (f"The bundle {manifest.name} learned from some of these rows.",) if trained and not aside else ()
+    return _Rows(published or grouped, complete and is_toxic_chat_test(published, config), notes)
 
 
 def _provenance(manifest: bundles.Manifest, config: Config, rows: _Rows, as_split: bool) -> Provenance:

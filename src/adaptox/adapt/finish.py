@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from adaptox import bundle as bundles
 from adaptox import model, report
 from adaptox.adapt import folder as folders
+from adaptox.adapt import needs
 from adaptox.adapt.folder import RunFolder
 from adaptox.adapt.judge import Judged
 from adaptox.adapt.story import metrics_json
@@ -56,7 +57,12 @@ def finish(folder: RunFolder, story: report.RunStory, config: Config, made: Made
     manifest = bundles.Manifest(
         name=config.name,
         labels=config.outputs.names,
-        base={"name": base.name, "revision": base.revision, "warm": dict(base.warm)},
+        base={
+            "name": base.name,
+            "revision": base.revision,
+            "warm": dict(base.warm),
+            "lineage": needs.lineage(config.base.name),
+        },
         adapter=config.adapter.model_dump(mode="json"),
         text=encoder.text,
         encode=encoder.config,

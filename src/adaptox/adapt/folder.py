@@ -198,11 +198,11 @@ def whole(path: Path) -> Iterator[RunFolder]:
 
 def _remove(path: Path) -> None:
     """Remove a folder so that a kill leaves it whole or gone."""
-    aside = path.with_name(f".{path.name}.old")
-    shutil.rmtree(aside, ignore_errors=True)
+    gone = path.with_name(f".{path.name}.gone")
     if path.exists():
-        path.rename(aside)
-    shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
+        path.rename(gone)
+    shutil.rmtree(gone, ignore_errors=True)
 
 
 def _is_occupied(path: Path) -> bool:

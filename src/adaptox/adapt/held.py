@@ -19,6 +19,7 @@ from adaptox import train
 from adaptox.adapt.judge import conversations
 from adaptox.config import Config
 from adaptox.encode import Encoder
+from adaptox.errors import ConfigError
 from adaptox.prepare import Prepared
 from adaptox.records import Example, Progress
 from adaptox.scorers import TorchScorer
@@ -39,6 +40,19 @@ class Trained:
     network: PreTrainedModel
     fitted: Fitted
     held: Held | None
+
+
+def check_folds(config: Config) -> None:
+    """Refuse folds of a balanced sample.
+
+    Raises:
+        ConfigError: both are asked for.
+    """
+    if config.threshold.folds and config.prepare.sample == "balanced":
+        raise ConfigError(
+            "threshold.folds learns calibration on the rows that are trained on, where prepare.sample = 'balanced' "
+            "makes positives too frequent: set threshold.folds = 0, or prepare.sample = 'all'"
+        )
 
 
 def check_rows(config: Config, parts: Prepared) -> None:

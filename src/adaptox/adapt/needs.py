@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 from adaptox import bundle as bundles
@@ -23,6 +25,21 @@ def models(config: Config) -> dict[str, str]:
     """
     teacher = config.distill.teacher if config.distill.targets else ""
     return {"base": model_sha256(config.base.name), "teacher": model_sha256(teacher)}
+
+
+def lineage(name: str) -> list[str]:
+    """Hash the data and settings of a bundle and of those it came from, nearest first; nothing for other models.
+
+    Who trains a bundle again from the same gets other weights on another machine, and the same lineage.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+    if not (name and (Path(name) / bundles.MANIFEST).is_file()):
+        return []
+    manifest = bundles.load(Path(name)).manifest
+    own = json.dumps([manifest.data_sha256, manifest.metrics.get("config")], sort_keys=True)
+    return [hashlib.sha256(own.encode()).hexdigest(), *manifest.base.get("lineage", [])]
 
 
 def model_sha256(name: str) -> str:

@@ -15,7 +15,7 @@ from adaptox.records import Conversation, Verdict
 from adaptox.report.phrases import DASH, bracket, count, duration, metric, number, with_interval
 
 if TYPE_CHECKING:
-    from adaptox.adapt import Adaptation, Lesson, Plan
+    from adaptox.adapt import Adaptation, Assessment, Lesson, Plan
     from adaptox.demo import Demo
     from adaptox.prepare import Manifest
     from adaptox.report.study.values import StudyRun, StudyStory
@@ -58,6 +58,14 @@ def explain(evaluation: Evaluation) -> None:
         console.paragraph(f"{name}: {result.description}")
     console.paragraph(f"threshold {evaluation.threshold:.3f} ({evaluation.origin})")
     console.paragraph(f"below each number its {_sure(evaluation)}")
+
+
+def assessment(done: Assessment) -> None:
+    """Print how good a bundle is on other data."""
+    for note in done.notes:
+        console.note(note)
+    evaluations(done.evaluation.slices)
+    explain(done.evaluation)
 
 
 def run(done: Adaptation) -> None:

@@ -157,8 +157,7 @@ def evaluate(
         console.say(json.dumps(assessed.metrics, indent=2, ensure_ascii=False))
         return
     console.say(f"{bundle} on {given}", style="bold")
-    tables.evaluations(assessed.evaluation.slices)
-    tables.explain(assessed.evaluation)
+    tables.assessment(assessed)
     if out is not None:
         console.say(f"metrics {out / 'metrics.json'}")
 

@@ -260,15 +260,6 @@ class Config(Section):
         return {**data, "train": {"head_learning_rate": head_rate(rate), **train}}
 
     @model_validator(mode="after")
-    def _folds_have_the_natural_prior(self) -> Config:
-        if self.threshold.folds and self.prepare.sample == "balanced":
-            raise ValueError(
-                "threshold.folds learns calibration on the rows that are trained on, where prepare.sample = "
-                "'balanced' makes positives too frequent: set threshold.folds = 0, or prepare.sample = 'all'"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _labels_differ(self) -> Config:
         LabelSet(self.labels)
         LabelSet(self.distill.targets or self.labels)

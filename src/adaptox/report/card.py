@@ -34,7 +34,7 @@ def model_card(story: RunStory) -> str:
     """
     evaluation = story.evaluation
     things = markdown_cell(phrases.subject(evaluation.label))
-    threshold = phrases.threshold_sentence(evaluation, story.evaluated_on)
+    threshold = phrases.threshold_sentence(evaluation, story.tested)
     parts = (
         f"---\n{_front_matter(story)}\n---",
         f"# {markdown_cell(story.title)}",
@@ -162,7 +162,7 @@ def _front_matter(story: RunStory) -> str:
             task_type="text-classification",
             dataset_type=hub_ids[0] if hub_ids else "custom",
             dataset_name=f"{story.evaluated_on}, {code}",
-            dataset_split="validation" if story.evaluated_on == "validation" else "test",
+            dataset_split="test" if story.tested else "validation",
             metric_type=name,
             metric_name=f"{METRIC_WORDS[name]} of {evaluation.label}",
             metric_value=round(metric(result, name).value, 4),

@@ -109,7 +109,7 @@ def _context(story: RunStory, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
         "evaluation": evaluation,
         "headline": phrases.headline(evaluation),
         "before": None if story.baseline is None else phrases.headline(story.baseline),
-        "threshold": phrases.threshold_sentence(evaluation, story.evaluated_on),
+        "threshold": phrases.threshold_sentence(evaluation, story.tested),
         "confidence": phrases.confidence_sentence(evaluation),
         "things": phrases.subject(evaluation.label),
         "outcomes": outcomes(evaluation),
@@ -148,7 +148,7 @@ def metric_rows(story: RunStory, names: Iterable[str]) -> tuple[SliceRow, ...]:
     ]
     if story.baseline is not None:
         rows.append(_slice_row("before", _before(story.baseline), story.baseline.main, names, True))
-    if story.evaluation is not story.validation:
+    if story.tested:
         words = _validated(story)
         rows.append(_slice_row("validation", words, story.validation.main, names, True))
     return tuple(rows)

@@ -177,14 +177,14 @@ def _raises_alarms(evaluation: Evaluation) -> bool:
     return bool((evaluation.rows.probs >= evaluation.threshold).any())
 
 
-def threshold_sentence(evaluation: Evaluation, evaluated_on: str) -> str:
-    """Say where the threshold lies and where it came from."""
+def threshold_sentence(evaluation: Evaluation, tested: bool) -> str:
+    """Say where the threshold lies and where it came from; `tested` if these rows had no say in it."""
     value = number(evaluation.threshold)
     if not evaluation.origin.startswith("val"):
         return f"A row is flagged at a calibrated score of {value} or more; the threshold was set, not learned."
     policy = evaluation.origin.partition(":")[2].strip() or "validation"
     learned = f"A row is flagged at a calibrated score of {value} or more, the threshold with the {policy}"
-    if evaluated_on == "validation":
+    if not tested:
         return f"{learned} on these same rows, so precision, recall and F1 are a little too good."
     return f"{learned} on validation rows; the test rows had no say in it."
 

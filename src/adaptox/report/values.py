@@ -64,7 +64,8 @@ class RunStory:
     Attributes:
         title: the run's name.
         evaluation: of the test rows; of validation where there is no test.
-        evaluated_on: ``the official test split``, ``the held-out test part`` or ``validation``.
+        evaluated_on: ``the official test split``, ``the held-out test part``, ``validation`` or ``rows left out of
+            folds``.
         validation: of the validation rows, on which the threshold was chosen.
         baseline: the base as it was before adaptation, on the same rows as `evaluation`.
         history: the Trainer's log, oldest entry first.
@@ -94,3 +95,8 @@ class RunStory:
     command: str
     agreement: tuple[Mapping[str, object], ...] = ()
     words: WordsFacts | None = None
+
+    @property
+    def tested(self) -> bool:
+        """Whether the result is of rows that had no say in the threshold."""
+        return self.evaluation is not self.validation

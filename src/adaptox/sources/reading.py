@@ -110,7 +110,7 @@ def recognise(source: SourceConfig) -> Reader:
         return "toxic-chat" if by_columns else _SIGNS.get(path.name, "table")
     if name == HUB_ID:
         return "toxic-chat"
-    if name.startswith(_EMBEDDED_PREFIX) and suffix_of(path) not in SUFFIXES:
+    if name.startswith(_EMBEDDED_PREFIX) and "/" not in name and suffix_of(path) not in SUFFIXES:
         raise DataError(f"no embedded data {name!r}: {nearest(name, _EMBEDDED)}")
     if suffix_of(path) in SUFFIXES or not _HUB_ID.fullmatch(name) or path.parent.is_dir():
         existing(path)

@@ -35,8 +35,36 @@ def is_lesson(folder: Path) -> bool:
 
 
 def is_crossfitted(folder: Path) -> bool:
-    """Tell whether a folder holds the scores of an ensemble that learned from folds of the same rows."""
-    return is_lesson(folder) and json.loads((folder / TEACHER).read_text(encoding="utf-8"))["kind"] == "crossfit"
+    """Tell whether a folder holds the scores of an ensemble that learned from folds of the same rows.
+
+    Raises:
+        DataError: the folder is damaged.
+    """
+    return is_lesson(folder) and _told(folder).get("kind") == "crossfit"
+
+
+def split_of(folder: Path) -> str:
+    """Say how the rows that a teacher learned from were split: ``official`` or ``resplit``.
+
+    Raises:
+        DataError: the folder is damaged.
+    """
+    return str(_told(folder).get("config", {}).get("prepare", {}).get("split", ""))
+
+
+def _told(folder: Path) -> Mapping[str, Any]:
+    try:
+        told: Mapping[str, Any] = json.loads((folder / TEACHER).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _damaged(folder, error) from error
+    return told
+
+
+def _damaged(folder: Path, error: Exception) -> DataError:
+    return DataError(
+        f"the teacher's folder {folder} is damaged ({str(error).splitlines()[0]}): run adaptox teach again, which "
+        "scores nothing twice"
+    )
 
 
 def lesson_sha256(folder: Path) -> str:
@@ -120,10 +148,7 @@ def _unpack(folder: Path) -> tuple[tuple[str, ...], Mapping[str, Mapping[str, fl
         keys = table.column(_KEY).to_pylist()
         columns = [table.column(name).to_pylist() for name in names]
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
-        raise DataError(
-            f"the teacher's folder {folder} is damaged ({str(error).splitlines()[0]}): run adaptox teach again, "
-            "which scores nothing twice"
-        ) from error
+        raise _damaged(folder, error) from error
     rows = zip(*columns, strict=True)
     found = ({name: value for name, value in zip(names, row, strict=True) if value is not None} for row in rows)
     return names, dict(zip(keys, found, strict=True))
