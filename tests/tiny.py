@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adaptox import cli, config
 from adaptox.config import Config
+from adaptox.decide import Decider, logit
 
 _WORDS = (
     "tea",
@@ -86,6 +88,16 @@ def settings(base: Path, data: Path, /, **tables: Any) -> Config:
     for name, values in tables.items():
         chosen[name] = {**chosen.get(name, {}), **values} if isinstance(values, dict) else values
     return config.parse(chosen)
+
+
+def uncalibrated(probs: Sequence[float] | np.ndarray, decider: Decider) -> np.ndarray:
+    """Give the target's logits behind calibrated probabilities.
+
+    The logits of so small a network lie close together, and its temperature is tiny: a last bit that differs is
+    much more after calibration.
+    """
+    offset = decider.offsets[0] if decider.offsets else 0.0
+    return (logit(np.asarray(probs)) - offset) * decider.temperatures[0]
 
 
 @dataclass(frozen=True)
