@@ -9,7 +9,7 @@ the very rows that are then told of; so a change of words gets no p-value.
 
 Started again, it goes on where it was: folds that are finished are kept in `--work`, and the logits of the rows
 left out in `--kept`, so that a change that is added trains no other anew, on whatever machine; remove that file to
-measure all from scratch. `--only` measures some changes and writes nothing but folds, so that several processes can
+measure all from scratch. `--only` measures some changes and writes no result, so that several processes can
 share the work; two that differ in words alone share their networks, and belong in one process.
 """
 
@@ -254,7 +254,7 @@ def main() -> None:
         "--kept",
         type=Path,
         default=Path("docs/results/ablation.npz"),
-        help="logits measured before; --out adds to them",
+        help="logits measured before, which it adds to",
     )
     parser.add_argument("--out", type=Path, help="result file (JSON) to write")
     given = parser.parse_args()
@@ -270,10 +270,11 @@ def main() -> None:
     found: dict[str, Measured] = {}
     for change in (one for one in changes if not given.only or one.name in given.only):
         found[change.name] = measure(change, parts[change.name], given.work, kept)
+        # Another process may have added to it meanwhile.
+        kept_logits.write(given.kept, kept_logits.read(given.kept) | kept)
         metrics = next(iter(found[change.name].result.slices.values())).metrics
         print(f"{change.name:28}" + "".join(f"{name} {metrics[name].value:.3f}  " for name in METRICS), flush=True)
     if given.out is not None:
-        kept_logits.write(given.kept, kept)
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(content(changes, found), indent=2) + "\n", encoding="utf-8")
 

@@ -61,10 +61,16 @@ def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(plain,
     assert json.loads(told.read_text())["changes"] == found["changes"]
     assert len(ablation.kept_logits.read(kept)) == 2
 
+    # A part adds to what is kept.
+    kept.unlink()
     monkeypatch.setattr(sys, "argv", [*command[:-2], "--only", "first"])
     capsys.readouterr()
     ablation.main()
     assert capsys.readouterr().out.startswith("first ")
+    assert len(ablation.kept_logits.read(kept)) == 1
+    monkeypatch.setattr(sys, "argv", [*command[:-2], "--only", "longer"])
+    ablation.main()
+    assert len(ablation.kept_logits.read(kept)) == 2
 
 
 @pytest.mark.parametrize(
