@@ -7,8 +7,8 @@ above: the mean of their calibrated logits, with a threshold learned on folds of
 
     python benchmarks/seeds.py runs/study-best --out docs/results/study-best/seeds.json
 
-With `--before OTHER`, another finished study of the same rows, each recipe is compared with the one of its name
-there, seed by seed.
+Beside the result it writes scores.npz, what every seed said with words. With `--before FOLDER`, an earlier result
+of the same rows, each recipe is compared with the one of its name there, seed by seed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import kept_scores
 import numpy as np
+from kept_scores import Kept, Voice
 
 from adaptox import decide, evaluate
 from adaptox.config import ThresholdConfig
@@ -33,18 +35,11 @@ from adaptox.evaluate.resample import interval
 from adaptox.evaluate.values import Draws
 from adaptox.study.results import mean_draws
 
+STUDY, RESULT = "study.json", "seeds.json"
 PARTS = {"test": "test", "folds": "validation"}
 ALONE = ", network alone"
 COMPARED = ("auprc", "f1")
 SEED, RESAMPLES, CONFIDENCE = 0, 2000, 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """One model's scores of the test split and of the rows left out of folds, and where it draws the line."""
-
-    rows: Mapping[str, ScoredRows]
-    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,20 +181,24 @@ def _largest(rows: ScoredRows) -> str:
     return max(rows.slices, key=lambda name: int(rows.slices[name].sum()))
 
 
-def run(study: Path, before: Path | None = None) -> dict[str, Any]:
-    """Measure every recipe of a study, and what it gains over the one of its name in another.
+def run(study: Path, before: Path | None = None) -> tuple[dict[str, Any], Kept]:
+    """Measure every recipe of a study, and what it gains over the one of its name in an earlier result.
+
+    Returns:
+        The result, and what every seed said with words.
 
     Raises:
-        InputError: no finished study there, one without words, or one of other rows.
+        InputError: no finished study there, one without words, or an earlier result of other rows.
     """
-    told = _read_study(study)
-    recipes = []
+    told = _read(study / STUDY)
+    recipes, heard = [], {}
     for one in told["runs"]:
         numbers = [seed["seed"] for seed in one["seeds"]]
         seeds = [voices(study / "runs" / f"{one['name']}-s{number}") for number in numbers]
         alone, words = ([measure(pair[side]) for pair in seeds] for side in (0, 1))
         now = {number: (pair[1], own) for number, pair, own in zip(numbers, seeds, words, strict=True)}
         rows = seeds[0][0].rows
+        heard[one["name"]] = {number: voice for number, (voice, _) in now.items()}
         main = {part: _largest(rows[part]) for part in PARTS}
         recipes.append(
             {
@@ -213,7 +212,7 @@ def run(study: Path, before: Path | None = None) -> dict[str, Any]:
                 "ensemble": together([measure(ensemble([pair[1] for pair in seeds]))], rows),
             }
         )
-    return {
+    result = {
         "study": told["title"],
         "panels": told["panels"],
         "recipes": recipes,
@@ -222,66 +221,63 @@ def run(study: Path, before: Path | None = None) -> dict[str, Any]:
         "hardware": told["hardware"],
         "commit": {"runs": told["commit"], "this": evaluate.commit()},
     }
+    return result, Kept.of(heard)
 
 
-def _read_study(folder: Path) -> Mapping[str, Any]:
-    if not (folder / "study.json").is_file():
-        raise InputError(f"{folder} holds no finished study: run adaptox study first")
-    told: Mapping[str, Any] = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+def _read(file: Path) -> Mapping[str, Any]:
+    if not file.is_file():
+        raise InputError(f"{file.parent} holds no {file.name}: expected the folder of a finished study or result")
+    told: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return told
 
 
 def against(
     before: Path, name: str, now: Mapping[int, tuple[Voice, Measured]], main: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Compare a recipe, with words, with another study's of the same name, on the seeds that both have.
+    """Compare a recipe, with words, with the one of its name in an earlier result, on the seeds that both have.
 
     Args:
-        before: folder of the other study.
+        before: folder of the earlier result.
         name: of the recipe.
         now: seed → what it says here, and what that comes to.
         main: part → its slice of all rows.
 
     Raises:
-        InputError: no seed in common, or other rows.
+        InputError: no such result or recipe, no seed in common, or other rows.
     """
-    told = _read_study(before)
-    shared = [number for number in now if (before / "runs" / f"{name}-s{number}").is_dir()]
+    told = _read(before / RESULT)
+    kept = kept_scores.read(before / kept_scores.FILE)
+    shared = [number for number in now if number in kept.probs.get(name, {})]
     if not shared:
-        raise InputError(f"{before}: expected runs of the recipe {name!r} with seeds among {list(now)}, got none")
+        raise InputError(f"{before}: expected the recipe {name!r} with seeds among {list(now)}, got none")
     old = []
     for number in shared:
-        voice = voices(before / "runs" / f"{name}-s{number}")[1]
-        if any(not _alike(voice.rows[part], now[number][0].rows[part]) for part in PARTS):
-            raise InputError(f"{before}: expected a study of the same rows as this one, got others")
-        old.append(measure(voice))
+        rows = now[number][0].rows
+        if any(kept.rows[part] != kept_scores.rows_sha256(rows[part]) for part in PARTS):
+            raise InputError(f"{before}: expected a result of the same rows as this one, got others")
+        voiced = {part: replace(rows[part], probs=kept.probs[name][number][part]) for part in PARTS}
+        old.append(measure(Voice(voiced, kept.thresholds[name][number])))
     return {
-        "study": told["title"],
-        "commit": told["commit"],
-        "config": next(one["config"] for one in told["runs"] if one["name"] == name),
+        "study": told["study"],
+        "commit": told["commit"]["runs"],
+        "config": next(one["config"] for one in told["recipes"] if one["name"] == name),
         "seeds": shared,
         **gains([now[number][1] for number in shared], old, main),
     }
-
-
-def _alike(one: ScoredRows, other: ScoredRows) -> bool:
-    """Tell whether two studies measured the same rows, in the same families."""
-    same = one.ids == other.ids and one.groups == other.groups
-    return same and np.array_equal(one.truth, other.truth) and one.slices.keys() == other.slices.keys()
 
 
 def main() -> None:
     """Run the script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder of a finished study")
-    parser.add_argument("--before", type=Path, help="folder of a finished study to compare with")
+    parser.add_argument("--before", type=Path, help="folder of an earlier result to compare with")
     parser.add_argument("--out", type=Path, required=True, help="result file")
     given = parser.parse_args()
     try:
-        result = run(given.study, given.before)
+        result, kept = run(given.study, given.before)
+        kept_scores.write(given.out.with_name(kept_scores.FILE), kept)
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
     print(f"wrote {given.out}")
 

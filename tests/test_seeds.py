@@ -3,11 +3,12 @@
 import json
 from dataclasses import replace
 
+import kept_scores
 import numpy as np
 import pytest
 import seeds
 
-from adaptox.errors import InputError
+from adaptox.errors import DataError, InputError
 from adaptox.evaluate import ScoredRows
 
 ROWS = ScoredRows(
@@ -21,32 +22,41 @@ ROWS = ScoredRows(
 
 @pytest.fixture
 def before(tmp_path):
-    (tmp_path / "runs" / "all-s0").mkdir(parents=True)
-    runs = [{"name": "all", "config": {"base": {"name": "runs/old"}}}]
-    (tmp_path / "study.json").write_text(json.dumps({"title": "old", "commit": "abc", "runs": runs}))
+    told = {"study": "old", "commit": {"runs": "abc"}}
+    recipes = [{"name": "all", "config": {"base": {"name": "runs/old"}}}]
+    (tmp_path / "seeds.json").write_text(json.dumps({**told, "recipes": recipes}))
     return tmp_path
 
 
-def told(before, monkeypatch, old, numbers=(0, 1)):
+def keep(folder, old):
+    voice = seeds.Voice(dict.fromkeys(seeds.PARTS, old), 0.5)
+    kept_scores.write(folder / kept_scores.FILE, kept_scores.Kept.of({"all": {0: voice}}))
+
+
+def told(before, numbers=(0, 1)):
     now = seeds.Voice({"test": ROWS, "folds": ROWS}, 0.5)
-    monkeypatch.setattr(seeds, "voices", lambda _: (now, seeds.Voice({"test": old, "folds": old}, 0.5)))
     measured = {number: (now, seeds.measure(now)) for number in numbers}
     return seeds.against(before, "all", measured, dict.fromkeys(seeds.PARTS, "all"))
 
 
-def test_a_recipe_is_compared_on_the_seeds_that_both_have(before, monkeypatch):
-    found = told(before, monkeypatch, replace(ROWS, probs=ROWS.probs[::-1]))
+def test_a_recipe_is_compared_on_the_seeds_that_both_have(before):
+    keep(before, replace(ROWS, probs=ROWS.probs[::-1]))
+    found = told(before)
     assert (found["seeds"], found["study"], found["config"]["base"]["name"]) == ([0], "old", "runs/old")
     assert found["test"]["auprc"]["value"] > 0
-    assert "p_value" not in found["folds"]["auprc"]
+    assert 0 < found["test"]["auprc"]["p_holm"] <= 1
+    assert "p_holm" not in found["folds"]["auprc"]
 
 
-def test_another_study_of_other_rows_or_none_is_refused(before, monkeypatch):
-    other = replace(ROWS, groups=ROWS.ids)
-    with pytest.raises(InputError, match="expected a study of the same rows"):
-        told(before, monkeypatch, other)
+def test_an_earlier_result_of_other_rows_or_none_is_refused(before):
+    with pytest.raises(DataError, match=r"cannot read the scores kept in .*scores\.npz"):
+        told(before)
+    keep(before, replace(ROWS, groups=ROWS.ids))
+    with pytest.raises(InputError, match="expected a result of the same rows"):
+        told(before)
+    keep(before, ROWS)
     with pytest.raises(InputError, match=r"seeds among \[3\], got none"):
-        told(before, monkeypatch, ROWS, numbers=(3,))
-    (before / "study.json").unlink()
-    with pytest.raises(InputError, match="holds no finished study"):
-        told(before, monkeypatch, ROWS)
+        told(before, numbers=(3,))
+    (before / "seeds.json").unlink()
+    with pytest.raises(InputError, match=r"holds no seeds\.json"):
+        told(before)
