@@ -135,6 +135,12 @@ def test_rates_follow_an_overridden_adapter_unless_set_by_hand():
     assert override(head, {"adapter.kind": "lora"}).train.head_learning_rate == 4e-4
 
 
+def test_a_rate_set_by_hand_to_a_default_stays_there():
+    by_hand = parse({"train": {"learning_rate": LEARNING_RATES["none"], "head_learning_rate": 1e-4}})
+    assert override(by_hand, {"adapter.kind": "lora"}).train == by_hand.train
+    assert override(by_hand, {"train.learning_rate": 1e-3}).train.head_learning_rate == 1e-4
+
+
 def test_the_head_follows_an_overridden_rate_unless_set_by_hand():
     assert override(parse({}), {"train.learning_rate": 5e-4}).train.head_learning_rate == 5e-4
     head = parse({"train": {"head_learning_rate": 4e-4}})

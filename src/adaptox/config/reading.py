@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from adaptox.config.sections import LEARNING_RATES, Config, head_rate
+from adaptox.config.sections import Config
 from adaptox.errors import ConfigError, nearest
 
 
@@ -70,11 +70,6 @@ def override(config: Config, changes: dict[str, Any]) -> Config:
         ConfigError: as `parse`.
     """
     data = config.model_dump(exclude_unset=True, mode="json")
-    rate, train = config.train.learning_rate, data["train"]
-    if config.train.head_learning_rate == head_rate(rate):
-        del train["head_learning_rate"]
-    if rate == LEARNING_RATES[config.adapter.kind]:
-        del train["learning_rate"]
     for key, value in changes.items():
         table = data
         *path, last = key.split(".")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from adaptox.config.data_sections import EncodeConfig, Fraction, PrepareConfig, Section, SourceConfig, TextConfig
 from adaptox.config.teach_section import TeachConfig
@@ -210,6 +210,9 @@ class EvaluateConfig(Section):
     """Judge the base as it is, too, on the same rows."""
 
 
+_RATES = ("learning_rate", "head_learning_rate")
+
+
 def head_rate(rate: float) -> float:
     """Give the head's default peak rate: the body's, but at least 1e-4."""
     return max(1e-4, rate)
@@ -241,11 +244,11 @@ class Config(Section):
     threshold: ThresholdConfig = ThresholdConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill_learning_rates(cls, data: Any) -> Any:
+    def _fill_learning_rates(cls, data: Any, handler: ModelWrapValidatorHandler[Config]) -> Config:
         if not isinstance(data, dict) or not isinstance(data.get("train", {}), dict):
-            return data
+            return handler(data)
         adapter = data.get("adapter", {})
         if isinstance(adapter, dict):
             kind = adapter.get("kind")
@@ -257,7 +260,10 @@ class Config(Section):
             rate = float(train["learning_rate"])
         except (TypeError, ValueError):
             rate = default  # the field itself says what is wrong with it
-        return {**data, "train": {"head_learning_rate": head_rate(rate), **train}}
+        made = handler({**data, "train": {"head_learning_rate": head_rate(rate), **train}})
+        # Rates that were left out count as unset, so that they follow when what they depend on is changed.
+        made.train.model_fields_set.difference_update({*_RATES} - data.get("train", {}).keys())
+        return made
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Config:
