@@ -10,7 +10,7 @@ import pytest
 
 import tiny
 from adaptox import config, demo
-from adaptox.errors import InputError
+from adaptox.errors import InputError, InterruptedRunError
 
 # What makes the demo's settings quick: a tiny base, few rows, one pass. Whether it learns is not asked here.
 QUICK = {
@@ -97,3 +97,12 @@ def test_the_demo_writes_to_a_folder_of_its_own(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InputError, match="is a file"):
         demo.run(tmp_path / "file")
+
+
+def test_a_stopped_demo_says_how_to_start_over(tmp_path, monkeypatch):
+    def stopped(*_, **__):
+        raise InterruptedRunError("stopped at step 3 of 9; run the same command with --resume to go on")
+
+    monkeypatch.setattr(demo, "adapt", stopped)
+    with pytest.raises(InterruptedRunError, match="^the demo was stopped: --overwrite starts over$"):
+        demo.run(tmp_path / "demo")

@@ -155,6 +155,15 @@ def test_an_interrupted_teacher_goes_on_with_the_next_fold(tiny_bert, csv, tmp_p
     assert len(seen) == 1
 
 
+def test_a_stopped_teacher_says_how_to_go_on(tiny_bert, csv, tmp_path, monkeypatch):
+    def stopped(*_):
+        raise InterruptedRunError("stopped at step 3 of 9; run the same command with --resume to go on")
+
+    monkeypatch.setattr(teach, "ask_teacher", stopped)
+    with pytest.raises(InterruptedRunError, match="^stopped; the same command goes on with what is finished$"):
+        make_lesson(config_of(tiny_bert, csv), tmp_path / "teacher")
+
+
 def test_a_settings_file_is_another_member(tiny_bert, csv, tmp_path, seen):
     other = tmp_path / "other.toml"
     tiny.write_toml(

@@ -13,7 +13,7 @@ from pathlib import Path
 from adaptox import config, load
 from adaptox.adapt import Adaptation, adapt
 from adaptox.config import AdapterKind, Config
-from adaptox.errors import InputError, RunError
+from adaptox.errors import InputError, InterruptedRunError, RunError
 from adaptox.evaluate import Evaluation
 from adaptox.records import Progress, Verdict, silent
 
@@ -86,7 +86,11 @@ def run(
         raise InputError(f"{out} already holds a demo: --overwrite starts over, --out chooses another folder")
 
     def step(settings: Config) -> Adaptation:
-        done = adapt(settings, out / settings.name, overwrite=overwrite, command="adaptox demo", progress=progress)
+        place = out / settings.name
+        try:
+            done = adapt(settings, place, overwrite=overwrite, command="adaptox demo", progress=progress)
+        except InterruptedRunError as error:
+            raise InterruptedRunError("the demo was stopped: --overwrite starts over") from error
         if done is None:
             raise RunError("the demo runs in one process: start it without torchrun")
         return done

@@ -12,6 +12,7 @@ from adaptox.adapt import folder as folders
 from adaptox.adapt import needs
 from adaptox.adapt.data import read_and_prepare
 from adaptox.config import Config, resolved_json
+from adaptox.errors import InterruptedRunError
 from adaptox.evaluate import Interval, commit, hardware, interval_json
 from adaptox.prepare import Prepared
 from adaptox.records import Example, Progress, silent
@@ -91,7 +92,12 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
         teach.need_cleanlab()
     prepared = read_and_prepare(config, progress).prepared
     rows = _learnt(prepared)
-    given = teach.ask_teacher(rows, config, progress)
+    try:
+        given = teach.ask_teacher(rows, config, progress)
+    except InterruptedRunError as error:
+        if crossfitted:  # stopped in a training, which knows another way to go on
+            raise InterruptedRunError("stopped; the same command goes on with what is finished") from error
+        raise
     # A bundle may have been trained on the training part, and would then be praised for what it remembers.
     ids = {row.id for row in (rows if crossfitted else prepared.validation)}
     judged = teach.judge_members(given, ids, config)
