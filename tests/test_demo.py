@@ -104,5 +104,5 @@ def test_a_stopped_demo_says_how_to_start_over(tmp_path, monkeypatch):
         raise InterruptedRunError("stopped at step 3 of 9; run the same command with --resume to go on")
 
     monkeypatch.setattr(demo, "adapt", stopped)
-    with pytest.raises(InterruptedRunError, match="^the demo was stopped: --overwrite starts over$"):
+    with pytest.raises(InterruptedRunError, match=r"^the demo was stopped: --overwrite starts over$"):
         demo.run(tmp_path / "demo")

@@ -160,7 +160,7 @@ def test_a_stopped_teacher_says_how_to_go_on(tiny_bert, csv, tmp_path, monkeypat
         raise InterruptedRunError("stopped at step 3 of 9; run the same command with --resume to go on")
 
     monkeypatch.setattr(teach, "ask_teacher", stopped)
-    with pytest.raises(InterruptedRunError, match="^stopped; the same command goes on with what is finished$"):
+    with pytest.raises(InterruptedRunError, match=r"^stopped; the same command goes on with what is finished$"):
         make_lesson(config_of(tiny_bert, csv), tmp_path / "teacher")
 
 
