@@ -33,9 +33,8 @@ def plain(monkeypatch):
 
 
 def study_of(base, csv):
-    common = tiny.settings(base, csv, train={"epochs": 2, "allow_collapse": True}).model_dump(
-        mode="json", exclude_unset=True
-    )
+    common = tiny.settings(base, csv, train={"epochs": 2}).model_dump(mode="json", exclude_unset=True)
+    del common["name"]
     axes = {
         "adapter": {
             "all": {"adapter": {"kind": "none"}},
