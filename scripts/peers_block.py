@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from study_blocks import LEVEL, METRICS, NOTHING_YET, difference, interval_of
+from study_blocks import LEVEL, METRICS, difference, interval_of
 
 from adaptox.report.phrases import count, number, with_interval
 
@@ -17,10 +17,13 @@ _UNIT = "trainer"
 
 
 def peers(results: Path) -> str:
-    """Set the tools side by side: how good each is, how far adaptox's recipe is from it, and what each costs."""
+    """Set the tools side by side: how good each is, how far adaptox's recipe is from it, and what each costs.
+
+    Nothing is said where they were not measured.
+    """
     path = results / "peers.json"
     if not path.is_file():
-        return NOTHING_YET
+        return ""
     found = json.loads(path.read_text(encoding="utf-8"))
     tools = found["contestants"]
     gained = {one["other"]: one for one in found["compared"] if one["ours"] == _OURS}
@@ -39,7 +42,7 @@ def peers(results: Path) -> str:
         "adaptox's hold reading, cleaning, thresholds, scoring the test split, report and bundle, and the recipe's "
         f"four trainings. {found['hardware']} ([script](benchmarks/peers.py), [result](docs/results/peers.json))."
     )
-    return "\n".join([*lines, "", end])
+    return "\n".join(["What other tools make of the same rows:", "", *lines, "", end])
 
 
 def _line(name: str, one: Mapping[str, Any], gain: Mapping[str, Any] | None, unit: Mapping[str, Any]) -> str:
