@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+import npz
 import numpy as np
 
 from adaptox import evaluate
 from adaptox.adapt import needs
 from adaptox.config import Config
-from adaptox.errors import DataError, storage_errors
+from adaptox.errors import DataError
 from adaptox.records import Example, FloatArray, Scores
 from adaptox.teach import Held
-
-_ABOUT = "about"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +94,14 @@ def read(path: Path) -> dict[str, Kept]:
     if not path.is_file():
         return {}
     with np.load(path) as stored:
-        about = json.loads(str(stored[_ABOUT]))
+        about = json.loads(str(stored[npz.ABOUT]))
         return {key: Kept(stored[key].astype(np.float64), Origin(**told)) for key, told in about.items()}
 
 
 def write(path: Path, kept: Mapping[str, Kept]) -> None:
     """Write it, whole or not at all; logits as single floats."""
-    arrays: dict[str, Any] = {key: one.logits.astype(np.float32) for key, one in kept.items()}
-    arrays[_ABOUT] = np.array(json.dumps({key: asdict(one.origin) for key, one in kept.items()}))
-    temporary = path.with_name(f".{path.name}.part")
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        os.replace(temporary, path)
+    about = {key: asdict(one.origin) for key, one in kept.items()}
+    npz.write(path, about, {key: one.logits for key, one in kept.items()})
 
 
 def _order(rows: Sequence[Example]) -> list[int]:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import npz
 import numpy as np
 
-from adaptox.errors import DataError, storage_errors
+from adaptox.errors import DataError
 from adaptox.evaluate import ScoredRows
 from adaptox.records import FloatArray
 
 FILE = "scores.npz"
-_ABOUT = "about"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +74,13 @@ def write(path: Path, kept: Kept) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    arrays: dict[str, Any] = {
-        json.dumps([recipe, seed, part]): probs.astype(np.float32)
+    arrays = {
+        json.dumps([recipe, seed, part]): probs
         for recipe, seeds in kept.probs.items()
         for seed, parts in seeds.items()
         for part, probs in parts.items()
     }
-    arrays[_ABOUT] = np.array(json.dumps({"rows": kept.rows, "thresholds": kept.thresholds}))
-    temporary = path.with_name(f".{path.name}.part")
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as stream:
-            np.savez_compressed(stream, **arrays)
-        os.replace(temporary, path)
+    npz.write(path, {"rows": kept.rows, "thresholds": kept.thresholds}, arrays)
 
 
 def read(path: Path) -> Kept:
@@ -99,10 +91,10 @@ def read(path: Path) -> Kept:
     """
     try:
         with np.load(path) as stored:
-            about = json.loads(str(stored[_ABOUT]))
+            about = json.loads(str(stored[npz.ABOUT]))
             probs: dict[str, dict[int, dict[str, FloatArray]]] = {}
             for name in stored.files:
-                if name != _ABOUT:
+                if name != npz.ABOUT:
                     recipe, seed, part = json.loads(name)
                     probs.setdefault(recipe, {}).setdefault(seed, {})[part] = stored[name].astype(np.float64)
     except (OSError, ValueError, KeyError) as error:

@@ -12,7 +12,7 @@ from adaptox.adapt.assess import Assessment, assess
 from adaptox.adapt.data import Data, prepare_only, read_and_prepare, taught
 from adaptox.adapt.finish import Made, finish
 from adaptox.adapt.folder import RunFolder, is_finished
-from adaptox.adapt.held import check_folds, check_rows, train_and_hold
+from adaptox.adapt.held import check_rows, check_settings, train_and_hold
 from adaptox.adapt.judge import conversations, judge_base, judge_model
 from adaptox.adapt.lesson import Lesson, Plan, make_lesson, plan_lesson
 from adaptox.adapt.story import Outcome, tell
@@ -87,8 +87,7 @@ def adapt(
     main = train.is_main_process()
     if main:
         folders.check(out, config, resume, overwrite)
-    train.check(config.train)
-    check_folds(config)
+    check_settings(config)
     data = taught(read_and_prepare(config, progress), config, progress)
     parts = data.prepared
     check_rows(config, parts)

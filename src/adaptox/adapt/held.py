@@ -42,12 +42,13 @@ class Trained:
     held: Held | None
 
 
-def check_folds(config: Config) -> None:
-    """Refuse folds of a balanced sample.
+def check_settings(config: Config) -> None:
+    """Refuse, before anything is read, what cannot be trained: as `train.check`, and folds of a balanced sample.
 
     Raises:
-        ConfigError: both are asked for.
+        ConfigError: what, and what to set.
     """
+    train.check(config.train)
     if config.threshold.folds and config.prepare.sample == "balanced":
         raise ConfigError(
             "threshold.folds learns calibration on the rows that are trained on, where prepare.sample = 'balanced' "
