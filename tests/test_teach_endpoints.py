@@ -150,6 +150,23 @@ def test_without_probabilities_the_word_decides(server, store):
         assert found[f"key {number}"] == {SCORE: pytest.approx(expected, abs=1e-9)}, number
 
 
+def test_a_server_that_refuses_to_give_probabilities_is_asked_without(server, store, caplog):
+    refusal = (400, {"error": {"message": "unknown field: logprobs"}})
+    server.plan["text 0"] = [refusal]
+    cost = asked(server, store, texts(3), Chat, kind="chat", concurrency=1, retries=0)
+    assert store.scores(texts(3)) == {key: {SCORE: 1.0} for key in texts(3)}
+    assert ["logprobs" in body for body in server.bodies] == [True, False, False, False]
+    assert (cost.calls, cost.retries) == (3, 0)
+    assert "m gives no probabilities of tokens, so a score is 1 or 0: 400: unknown field: logprobs" in caplog.text
+
+
+def test_a_refusal_that_stays_without_probabilities_is_told(server, store):
+    server.plan["*"] = [(400, {"error": {"message": "no logprobs here"}})] * 9
+    with pytest.raises(InputError, match="refuses conversation key 0"):
+        asked(server, store, texts(1), Chat, kind="chat")
+    assert len(server.asked) == 2
+
+
 NO_ANSWERS = (
     chatted("I cannot judge this"),
     chatted("No, I can't", [[("No", -0.1)], [(",", -0.1)]]),

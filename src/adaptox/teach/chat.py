@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import string
 from collections.abc import Iterable
@@ -15,6 +16,8 @@ from adaptox.teach.store import Answer
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
+
+_LOG = logging.getLogger(__name__)
 
 # The one score of an answer: how probable it is that the conversation breaks the policy.
 SCORE = "yes"
@@ -52,6 +55,7 @@ class Chat:
         self._server = Server(config)
         self._model = config.model
         self._policy = config.policy
+        self._logprobs: dict[str, Any] = {"logprobs": True, "top_logprobs": _TOP_TOKENS}
 
     async def __call__(self, conversation: Conversation) -> Answer:
         """Ask once about a conversation.
@@ -65,16 +69,16 @@ class Chat:
             RunError: the server will not answer today.
         """
         messages = question(conversation, self._policy)
-        found = await self._server.ask(
-            lambda client: client.chat.completions.with_raw_response.create(
-                model=self._model,
-                messages=messages,
-                temperature=0,
-                max_tokens=_MAX_TOKENS,
-                logprobs=True,
-                top_logprobs=_TOP_TOKENS,
-            )
-        )
+        try:
+            found = await self._asked(messages)
+        except CallError as error:
+            if error.again or "logprobs" not in str(error):
+                raise
+            # Some servers refuse every call that asks for them. A refused call costs nothing and is not counted.
+            if self._logprobs:
+                _LOG.warning("%s gives no probabilities of tokens, so a score is 1 or 0: %s", self._model, error)
+            self._logprobs = {}
+            found = await self._asked(messages)
         prompt_tokens, completion_tokens = _tokens(found, "prompt_tokens"), _tokens(found, "completion_tokens")
         try:
             probability = _probability(found["choices"][0])
@@ -85,6 +89,13 @@ class Chat:
                 completion_tokens=completion_tokens,
             ) from None
         return Answer({SCORE: probability}, prompt_tokens, completion_tokens)
+
+    async def _asked(self, messages: list[ChatCompletionMessageParam]) -> Any:
+        return await self._server.ask(
+            lambda client: client.chat.completions.with_raw_response.create(
+                model=self._model, messages=messages, temperature=0, max_tokens=_MAX_TOKENS, **self._logprobs
+            )
+        )
 
     async def close(self) -> None:
         """Let go of the connections; asking again opens new ones."""
