@@ -29,7 +29,7 @@ from pydantic import Field, ValidationError
 
 from adaptox import config as settings
 from adaptox import evaluate
-from adaptox.adapt import read_and_prepare
+from adaptox.adapt import make_start, read_and_prepare
 from adaptox.adapt.judge import fit_decider, judge
 from adaptox.adapt.words import learn_words, weigh_words
 from adaptox.config import Config, Section
@@ -171,6 +171,7 @@ def measure(change: Change, prepared: Prepared, work: Path, kept: dict[str, Kept
         RunError: as `train.fit`.
     """
     config, rows = change.config, _learned(prepared)
+    make_start(config)
     key = kept_logits.key_of(config, rows)
     if key not in kept:
         kept[key] = Kept.of(_cross_fit(config, rows, work), config)

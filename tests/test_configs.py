@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adaptox.config import RECIPE, load, override, parse, resolved_json
+from adaptox.config import RECIPE, START, START_RECIPE, load, override, parse, resolved_json
 from adaptox.sources import catalogue
 
 ROOT = Path(__file__).parents[1]
@@ -69,3 +69,8 @@ def test_the_best_recipe_is_what_data_named_alone_is_trained_by(name):
     plain = parse({"name": "same", "sources": written.get("common", written)["sources"], **RECIPE})
     for table in ("encode", "adapter", "loss", "lexicon", "train", "threshold"):
         assert getattr(plain, table) == getattr(chosen, table), table
+
+
+def test_the_base_made_on_first_use_is_the_prompt_classifier_from_minilm():
+    chosen = override(load(ROOT / "configs" / "prompts.toml"), {"name": START, "base.name": "minilm"})
+    assert parse(dict(START_RECIPE)) == chosen

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adaptox import model, report, train
 from adaptox.adapt import folder as folders
-from adaptox.adapt import guard
+from adaptox.adapt import guard, start
 from adaptox.adapt.assess import Assessment, assess
 from adaptox.adapt.data import Data, prepare_only, read_and_prepare, taught
 from adaptox.adapt.finish import Made, finish
@@ -15,10 +15,12 @@ from adaptox.adapt.folder import RunFolder, is_finished
 from adaptox.adapt.held import check_rows, check_settings, train_and_hold
 from adaptox.adapt.judge import conversations, judge_base, judge_model
 from adaptox.adapt.lesson import Lesson, Plan, make_lesson, plan_lesson
+from adaptox.adapt.start import is_missing as is_start_missing
 from adaptox.adapt.story import Outcome, tell
 from adaptox.adapt.words import learn_words, weigh_words
 from adaptox.config import Config
 from adaptox.evaluate import Evaluation
+from adaptox.model.start import recipe, run_folder
 from adaptox.records import Progress, silent
 from adaptox.scorers import TorchScorer
 
@@ -31,7 +33,9 @@ __all__ = [
     "adapt",
     "assess",
     "is_finished",
+    "is_start_missing",
     "make_lesson",
+    "make_start",
     "plan_lesson",
     "prepare_only",
     "read_and_prepare",
@@ -91,6 +95,7 @@ def adapt(
     data = taught(read_and_prepare(config, progress), config, progress)
     parts = data.prepared
     check_rows(config, parts)
+    make_start(config, progress)
     base = model.load_base(config.base, config.outputs, config.seed)
     baseline = judge_base(base, data, config, progress) if main and config.evaluate.base else None
     learned = learn_words(config, parts) if main and config.lexicon.grams else None
@@ -117,3 +122,19 @@ def adapt(
     made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
     finish(folder, story, config, made, network)
     return Adaptation(out, judged.evaluation, baseline, story.training, story.notes)
+
+
+def make_start(config: Config, progress: Progress = silent) -> None:
+    """Make the base `minilm-prompts` if the settings start from it and it is not there.
+
+    It is kept for the next run, and goes on where an earlier process was stopped.
+
+    Raises:
+        StorageError: the cache cannot be written.
+        InputError: as `adapt`; RunError likewise.
+    """
+    if not start.is_missing(config):
+        return
+    with start.alone():
+        if start.is_missing(config):
+            adapt(recipe(), run_folder(), resume=start.is_begun(), progress=progress)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -147,7 +146,7 @@ def judge_base(base: model.Base, data: Data, config: Config, progress: Progress 
     own_label = base.warm.get(config.label_set.target)
     if own_label is None:
         return None
-    place = Path(base.name)
+    place = model.place_of(base.name)
     if (place / bundles.MANIFEST).is_file():
         moderator = Moderator.open(place)
         decider = moderator.decider

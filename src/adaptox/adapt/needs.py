@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from adaptox import bundle as bundles
+from adaptox import model
 from adaptox.config import Config
 from adaptox.teach import lessons
 
@@ -35,9 +36,10 @@ def lineage(name: str) -> list[str]:
     Raises:
         BundleError: the bundle is damaged.
     """
-    if not (name and (Path(name) / bundles.MANIFEST).is_file()):
+    place = model.place_of(name)
+    if not (name and (place / bundles.MANIFEST).is_file()):
         return []
-    manifest = bundles.load(Path(name)).manifest
+    manifest = bundles.load(place).manifest
     own = json.dumps([manifest.data_sha256, manifest.metrics.get("config")], sort_keys=True)
     return [hashlib.sha256(own.encode()).hexdigest(), *manifest.base.get("lineage", [])]
 
@@ -48,8 +50,9 @@ def model_sha256(name: str) -> str:
     Raises:
         BundleError: the bundle is damaged.
     """
-    if name and (Path(name) / bundles.MANIFEST).is_file():
-        return bundles.load(Path(name)).manifest.sha256
+    place = model.place_of(name)
+    if name and (place / bundles.MANIFEST).is_file():
+        return bundles.load(place).manifest.sha256
     if name and lessons.is_lesson(Path(name)):
         return lessons.lesson_sha256(Path(name))
     return name

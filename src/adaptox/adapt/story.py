@@ -160,7 +160,7 @@ def _part(data: Data, config: Config) -> str:
 
 def _base_origins(config: Config) -> tuple[Origin, ...]:
     """Name the licences that a base brings along if it is a bundle: its weights learned from that data too."""
-    place = Path(config.base.name)
+    place = model.place_of(config.base.name)
     if not (place / bundles.MANIFEST).is_file():
         return ()
     manifest = bundles.load(place).manifest

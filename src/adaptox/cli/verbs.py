@@ -70,7 +70,8 @@ def root(
 def train(
     given: Given,
     base: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Base: minilm, a bundle, a model folder or a hub id.")
+        str | None,
+        typer.Option(metavar="NAME", help="Base: minilm, minilm-prompts, a bundle, a model folder or a hub id."),
     ] = None,
     adapter: Annotated[
         Adapter | None,
@@ -88,7 +89,8 @@ def train(
     """Adapt a base to conversations.
 
     The run folder gets metrics with intervals, report.html, and a bundle that predicts. The recipe for data that is
-    named alone trains four times: threshold.folds=0 trains once.
+    named alone trains four times: threshold.folds=0 trains once. It starts from minilm-prompts, which is made on
+    first use and kept: --base minilm starts at once.
     """
     options = {
         "base.name": base,
@@ -97,7 +99,7 @@ def train(
         "train.allow_collapse": allow_collapse or None,
     }
     chosen = settings(given, changes or (), options)
-    from adaptox.adapt import adapt, is_finished
+    from adaptox.adapt import adapt, is_finished, is_start_missing
     from adaptox.cli import tables
 
     folder = out or Path("runs") / chosen.name
@@ -106,6 +108,8 @@ def train(
         _say_where(folder)
         return
     command = shlex.join(["adaptox", *sys.argv[1:]])
+    if is_start_missing(chosen):
+        console.say(f"base {chosen.base.name} is made first, once on this machine; --base minilm does without")
     try:
         with console.progress() as progress:
             done = adapt(chosen, folder, resume=resume, overwrite=overwrite, command=command, progress=progress)

@@ -13,8 +13,9 @@ from adaptox.config.data_sections import (
     SourceConfig,
     TextConfig,
 )
+from adaptox.config.kept import cache_root
 from adaptox.config.reading import load, override, parse, read_toml, resolved_json
-from adaptox.config.recipe import RECIPE
+from adaptox.config.recipe import RECIPE, START, START_RECIPE
 from adaptox.config.sections import (
     LEARNING_RATES,
     AdapterConfig,
@@ -37,6 +38,8 @@ from adaptox.config.teach_section import TeachConfig, TeacherKind
 __all__ = [
     "LEARNING_RATES",
     "RECIPE",
+    "START",
+    "START_RECIPE",
     "AdapterConfig",
     "AdapterKind",
     "BaseConfig",
@@ -61,6 +64,7 @@ __all__ = [
     "TextConfig",
     "ThresholdConfig",
     "TrainConfig",
+    "cache_root",
     "load",
     "override",
     "parse",

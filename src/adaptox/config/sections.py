@@ -34,7 +34,8 @@ class BaseConfig(Section):
     """The classifier or encoder to start from."""
 
     name: str = "minilm"
-    """`minilm` (embedded), a bundle or model folder, or a hub id such as unitary/toxic-bert."""
+    """`minilm` (embedded), `minilm-prompts` (taught by the embedded prompts on first use), a bundle or model
+    folder, or a hub id such as unitary/toxic-bert."""
     revision: str | None = None
     """Commit, branch or tag on the hub."""
     warm_start: bool = True

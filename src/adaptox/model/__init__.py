@@ -15,6 +15,7 @@ try:
     )
     from adaptox.model.base import Base, device, load_base, reload
     from adaptox.model.prompt import with_prompt
+    from adaptox.model.start import place_of
 except ModuleNotFoundError as error:
     raise MissingExtraError("model", "train", error.name or "torch") from error
 
@@ -27,6 +28,7 @@ __all__ = [
     "load_adapter",
     "load_base",
     "merge",
+    "place_of",
     "reload",
     "save",
     "save_adapter",

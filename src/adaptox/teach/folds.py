@@ -139,7 +139,8 @@ def folds_key(config: Config, folds: int, rows: Sequence[Example]) -> str:
         ]
         for row in rows
     ]
-    whole = json.dumps([version("adaptox"), read, folds, _weights(Path(config.base.name)), content], sort_keys=True)
+    weights = _weights(model.place_of(config.base.name))
+    whole = json.dumps([version("adaptox"), read, folds, weights, content], sort_keys=True)
     return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 

@@ -15,7 +15,7 @@ import torch
 from adaptox import bundle as bundles
 from adaptox import model, train
 from adaptox.bundle import Bundle
-from adaptox.config import BaseConfig, Config, EvaluateConfig
+from adaptox.config import BaseConfig, Config, EvaluateConfig, cache_root
 from adaptox.decide import Decider, sigmoid
 from adaptox.errors import DataError, nearest
 from adaptox.labels import LabelSet
@@ -23,7 +23,7 @@ from adaptox.records import Conversation, Example, FloatArray, Progress, silent
 from adaptox.scorers import Moderator, TorchScorer, open_scorer
 from adaptox.teach.agreement import agreements
 from adaptox.teach.kept import Score, scored_once
-from adaptox.teach.values import Taught, cache_root, conversation_key, with_scores
+from adaptox.teach.values import Taught, conversation_key, with_scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from adaptox.config import TeacherKind
+from adaptox.config import TeacherKind, cache_root
 from adaptox.errors import DataError, StorageError
-from adaptox.teach.values import cache_root
 
 # Raised when the same conversation is sent to a server in other words, so that older answers are not taken for new.
 _FORM = 1

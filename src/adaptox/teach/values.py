@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from types import MappingProxyType
 
 from adaptox.evaluate import Interval
@@ -54,11 +52,6 @@ class Taught:
 
     examples: tuple[Example, ...]
     agreement: tuple[Agreement, ...]
-
-
-def cache_root(given: Path | None = None) -> Path:
-    """Give the folder of everything that adaptox keeps between runs: `given`, or what ADAPTOX_CACHE names."""
-    return given or Path(os.environ.get("ADAPTOX_CACHE") or "~/.cache/adaptox").expanduser()
 
 
 def conversation_key(conversation: Conversation) -> str:

@@ -1,0 +1,46 @@
+"""The base `minilm-prompts`, which is made when it is first used: whether it is there, and who makes it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+
+from filelock import FileLock
+
+from adaptox.adapt.folder import CONFIG, METRICS
+from adaptox.config import START, Config
+from adaptox.errors import StorageError, storage_errors
+from adaptox.model import start
+
+
+def is_missing(config: Config) -> bool:
+    """Tell whether these settings start from the base that is made on first use, and it is not there."""
+    return config.base.name == START and not (start.run_folder() / METRICS).is_file()
+
+
+def is_begun() -> bool:
+    """Tell whether an earlier process began to make it."""
+    return (start.run_folder() / CONFIG).is_file()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let one run at a time make it; others wait, and find it made.
+
+    Raises:
+        StorageError: the folder that it is kept in cannot be written.
+    """
+    place = start.run_folder()
+    # Processes of one launch make it together.
+    lock = nullcontext() if "WORLD_SIZE" in os.environ else FileLock(place.with_name(f"{place.name}.lock"))
+    try:
+        with storage_errors(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with lock:
+                yield
+    except StorageError as error:
+        raise StorageError(
+            f"{error} (base {START} is made and kept there: ADAPTOX_CACHE names another place, and base.name = "
+            "'minilm' does without)"
+        ) from error

@@ -1,0 +1,124 @@
+"""The base that is made on first use: once on a machine, kept, and named like any other."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import tiny
+from adaptox import adapt as room
+from adaptox import bundle as bundles
+from adaptox import model
+from adaptox.adapt import adapt, is_start_missing
+from adaptox.config import START, Config
+from adaptox.errors import BaseModelError, InterruptedRunError, StorageError
+from adaptox.model import start
+
+
+@pytest.fixture
+def making(tmp_path, monkeypatch, tiny_bert) -> Config:
+    """Let the base be made of a tiny network and a few rows, in a cache of its own."""
+    rows = tiny.write_csv(tmp_path / "prompts.csv", tiny.texts(seed=1))
+    chosen = tiny.settings(tiny_bert, rows, name=START)
+    monkeypatch.setenv("ADAPTOX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(start, "recipe", lambda: chosen)
+    monkeypatch.setattr(room, "recipe", lambda: chosen)
+    return chosen
+
+
+@pytest.fixture
+def config(tmp_path, making) -> Config:
+    """Give settings that start from it."""
+    return tiny.settings(Path(START), tiny.write_csv(tmp_path / "mine.csv", tiny.texts()))
+
+
+def watching(steps: list[int], stop_at: int = 0):
+    """Give a progress callback that notes how long each training is, and may press Ctrl-C."""
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if stage == "train" and done == 1:
+            steps.append(total)
+        if stage == "train" and done == stop_at:
+            signal.raise_signal(signal.SIGINT)
+
+    return progress
+
+
+def test_it_is_made_on_first_use_and_kept(tmp_path, making, config):
+    assert is_start_missing(config)
+    trained: list[int] = []
+    first = adapt(config, tmp_path / "first", progress=watching(trained))
+    assert len(trained) == 2
+    assert first.baseline is not None
+    assert not is_start_missing(config)
+    made = bundles.load(start.place_of(START)).manifest
+    assert made.metrics["config"]["name"] == START
+    base = bundles.load(first.folder / "bundle").manifest.base
+    assert (base["name"], base["lineage"][0]) == (START, room.needs.lineage(str(start.place_of(START)))[0])
+    assert json.loads((first.folder / "models.json").read_text())["base"] == made.sha256
+    again = adapt(config, tmp_path / "again", progress=watching(trained))
+    assert len(trained) == 3
+    assert again.evaluation.slices == first.evaluation.slices
+
+
+def test_the_same_command_goes_on_with_one_that_was_stopped(tmp_path, config):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(InterruptedRunError):
+            adapt(config, tmp_path / "run", progress=watching([], stop_at=25))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert is_start_missing(config)
+    assert not (tmp_path / "run").exists()
+    assert any(start.run_folder().joinpath("checkpoints").iterdir())
+    adapt(config, tmp_path / "run")
+    assert not is_start_missing(config)
+    assert not start.run_folder().joinpath("checkpoints").exists()
+
+
+def test_who_waited_for_another_process_finds_it_made(tmp_path, making, config, monkeypatch):
+    adapt(making, tmp_path / "elsewhere")
+
+    @contextmanager
+    def after_another():
+        shutil.copytree(tmp_path / "elsewhere", start.run_folder())
+        yield
+
+    monkeypatch.setattr(room.start, "alone", after_another)
+    trained: list[int] = []
+    adapt(config, tmp_path / "run", progress=watching(trained))
+    assert len(trained) == 1
+
+
+def test_other_prompts_make_another(making, monkeypatch):
+    before = start.run_folder()
+    assert before.parent.name == "bases"
+    monkeypatch.setattr(start, "_DATA", ("prompts.jsonl",))
+    assert start.run_folder() != before
+
+
+def test_a_base_that_is_not_made_yet_says_how_it_is(making, config):
+    with pytest.raises(BaseModelError, match=r"'minilm-prompts' is not made yet: `adaptox train DATA` makes it"):
+        model.load_base(config.base, config.outputs, 0)
+
+
+def test_a_cache_that_cannot_be_written_is_said_to_be_so(tmp_path, config, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ADAPTOX_CACHE", str(tmp_path / "file"))
+    with pytest.raises(StorageError, match=r"ADAPTOX_CACHE names another place.*'minilm' does without"):
+        adapt(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_line_says_that_it_is_made_first(tmp_path, config, monkeypatch, capsys):
+    shell = tiny.Shell(monkeypatch, capsys)
+    settings = tiny.write_toml(tmp_path / "mine.toml", config)
+    ended = shell("train", settings, "--out", tmp_path / "run")
+    assert ended.code == 0
+    assert "base minilm-prompts is made first, once on this machine; --base minilm does without" in ended.out
+    assert "made first" not in shell("train", settings, "--out", tmp_path / "again").out
