@@ -89,8 +89,8 @@ def train(
     """Adapt a base to conversations.
 
     The run folder gets metrics with intervals, report.html, and a bundle that predicts. The recipe for data that is
-    named alone trains four times: threshold.folds=0 trains once. It starts from minilm-prompts, which is made on
-    first use and kept: --base minilm starts at once.
+    named alone trains four times: threshold.folds=0 trains once. The base minilm-prompts is made on first use
+    and kept.
     """
     options = {
         "base.name": base,
