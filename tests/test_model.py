@@ -123,7 +123,7 @@ def test_an_unknown_base_offline_says_what_was_tried(monkeypatch, tmp_path):
 
 
 def test_a_name_that_can_be_no_hub_id_is_refused(tmp_path):
-    with pytest.raises(BaseModelError, match="expected minilm, an existing folder, or a hub id"):
+    with pytest.raises(BaseModelError, match="expected minilm, minilm-prompts, an existing folder, or a hub id"):
         load(tmp_path / "missing")
 
 
