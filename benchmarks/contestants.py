@@ -184,13 +184,9 @@ def plain(config: Config, work: Path) -> Learn:
 
 
 def recipe(config: Config, work: Path) -> Learn:
-    """Run adaptox by the recipe of `adaptox train DATA`: four trainings, three of them for the threshold; words.
-
-    It starts from MiniLM as everybody does, and not from the base that the embedded prompts make of it.
-    """
+    """Run adaptox by the recipe of `adaptox train DATA`: four trainings, three of them for the threshold; words."""
     given = config.model_dump(exclude_unset=True, mode="json")
-    base = config.base.model_dump(mode="json")
-    return _adaptox(settings.parse({**given, **settings.RECIPE, "base": base}), work, "its recipe, from MiniLM")
+    return _adaptox(settings.parse({**given, **settings.RECIPE}), work, "its recipe")
 
 
 def _adaptox(config: Config, work: Path, how: str) -> Learn:

@@ -14,10 +14,12 @@ import tiny
 from adaptox import adapt as room
 from adaptox import bundle as bundles
 from adaptox import model
+from adaptox import study as studies
 from adaptox.adapt import adapt, is_start_missing
 from adaptox.config import START, Config
 from adaptox.errors import BaseModelError, InterruptedRunError, StorageError
 from adaptox.model import start
+from adaptox.study.grid import StudyConfig
 
 
 @pytest.fixture
@@ -95,6 +97,25 @@ def test_who_waited_for_another_process_finds_it_made(tmp_path, making, config, 
     assert len(trained) == 1
 
 
+def test_a_study_makes_it_before_it_tells_its_runs_apart(tmp_path, config, monkeypatch):
+    common = config.model_dump(mode="json", exclude_unset=True)
+    del common["name"]
+    grid = StudyConfig.model_validate({"name": "grid", "common": common, "axes": {"adapter.kind": ["none"]}})
+    missing = []
+
+    class Stop(Exception):
+        """The runs would be made now."""
+
+    def note(_, given):
+        missing.append(is_start_missing(given))
+        raise Stop
+
+    monkeypatch.setattr(studies.Keys, "key", note)
+    with pytest.raises(Stop):
+        studies.study(grid, tmp_path / "grid")
+    assert missing == [False]
+
+
 def test_other_prompts_make_another(making, monkeypatch):
     before = start.run_folder()
     assert before.parent.name == "bases"
@@ -103,7 +124,7 @@ def test_other_prompts_make_another(making, monkeypatch):
 
 
 def test_a_base_that_is_not_made_yet_says_how_it_is(making, config):
-    with pytest.raises(BaseModelError, match=r"'minilm-prompts' is not made yet: `adaptox train DATA` makes it"):
+    with pytest.raises(BaseModelError, match=r"not made yet: `adaptox train DATA --base minilm-prompts` makes it"):
         model.load_base(config.base, config.outputs, 0)
 
 
@@ -121,4 +142,3 @@ def test_the_command_line_says_that_it_is_made_first(tmp_path, config, monkeypat
     ended = shell("train", settings, "--out", tmp_path / "run")
     assert ended.code == 0
     assert "base minilm-prompts is made first, once on this machine; --base minilm does without" in ended.out
-    assert "made first" not in shell("train", settings, "--out", tmp_path / "again").out

@@ -160,6 +160,13 @@ def test_a_server_that_refuses_to_give_probabilities_is_asked_without(server, st
     assert "m gives no probabilities of tokens, so a score is 1 or 0: 400: unknown field: logprobs" in caplog.text
 
 
+def test_any_other_refusal_is_not_taken_for_one_of_probabilities(server, store):
+    server.plan["*"] = [(400, {"error": {"message": "too long"}})] * 9
+    with pytest.raises(InputError, match=r"refuses conversation key 0 \(400: too long\)"):
+        asked(server, store, texts(1), Chat, kind="chat")
+    assert len(server.asked) == 1
+
+
 def test_a_refusal_that_stays_without_probabilities_is_told(server, store):
     server.plan["*"] = [(400, {"error": {"message": "no logprobs here"}})] * 9
     with pytest.raises(InputError, match="refuses conversation key 0"):

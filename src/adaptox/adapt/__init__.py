@@ -95,8 +95,7 @@ def adapt(
     data = taught(read_and_prepare(config, progress), config, progress)
     parts = data.prepared
     check_rows(config, parts)
-    make_start(config, progress)
-    base = model.load_base(config.base, config.outputs, config.seed)
+    base = _load_base(config, progress)
     baseline = judge_base(base, data, config, progress) if main and config.evaluate.base else None
     learned = learn_words(config, parts) if main and config.lexicon.grams else None
     base = model.with_prompt(base, config.adapter, config.seed)
@@ -122,6 +121,11 @@ def adapt(
     made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
     finish(folder, story, config, made, network)
     return Adaptation(out, judged.evaluation, baseline, story.training, story.notes)
+
+
+def _load_base(config: Config, progress: Progress) -> model.Base:
+    make_start(config, progress)
+    return model.load_base(config.base, config.outputs, config.seed)
 
 
 def make_start(config: Config, progress: Progress = silent) -> None:

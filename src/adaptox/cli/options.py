@@ -22,6 +22,13 @@ Given = Annotated[
         "embedded-conversations.",
     ),
 ]
+Base = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Base: minilm, minilm-prompts (made on first use, and kept), a bundle, a model folder or a hub id.",
+    ),
+]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder to write; runs/NAME if left out.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]

@@ -16,6 +16,7 @@ from adaptox.cli import console
 from adaptox.cli.options import (
     ADAPTERS,
     Adapter,
+    Base,
     BundleFolder,
     Device,
     Engine,
@@ -69,10 +70,7 @@ def root(
 )
 def train(
     given: Given,
-    base: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Base: minilm, minilm-prompts, a bundle, a model folder or a hub id."),
-    ] = None,
+    base: Base = None,
     adapter: Annotated[
         Adapter | None,
         typer.Option(metavar="KIND", help=f"Train an adapter ({ADAPTERS}) instead of all parameters (none)."),
@@ -89,8 +87,7 @@ def train(
     """Adapt a base to conversations.
 
     The run folder gets metrics with intervals, report.html, and a bundle that predicts. The recipe for data that is
-    named alone trains four times: threshold.folds=0 trains once. The base minilm-prompts is made on first use
-    and kept.
+    named alone trains four times: threshold.folds=0 trains once.
     """
     options = {
         "base.name": base,

@@ -70,7 +70,7 @@ def find(name: str, revision: str | None) -> Place:
     elif place_of(name).is_dir():
         folder, commit = place_of(name), ""
     elif name == START:
-        raise BaseModelError(f"base {name!r} is not made yet: `adaptox train DATA` makes it, once")
+        raise BaseModelError(f"base {name!r} is not made yet: `adaptox train DATA --base {name}` makes it, once")
     else:
         folder = _from_hub(name, revision)
         # The cache names a snapshot's folder by its commit.
@@ -117,7 +117,7 @@ def _from_hub(name: str, revision: str | None) -> Path:
         raise BaseModelError(
             f"base {name!r}{at} is no folder here, is not in the Hugging Face cache, and did not come from the hub "
             f"({reason}): name a folder, run 'hf download {name}' where there is a network, or use the embedded "
-            "base minilm"
+            f"base minilm, or {START}"
         ) from error
 
 

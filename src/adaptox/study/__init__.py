@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from adaptox.adapt import make_start
 from adaptox.adapt.folder import RunFolder
 from adaptox.errors import InputError, RunError, storage_errors
 from adaptox.records import Progress
@@ -82,6 +83,8 @@ def study(
     read_before(config)
     needed = [ensure(Path(folder), Path(settings), watch) for folder, settings in config.needs.items()]
     progress = _as_progress(watch)
+    for run in runs:
+        make_start(run.config, progress)  # before the keys, which hold the hash of a base
     keys, threads = Keys(), threads_for(jobs)
     # Seed by seed, so that a study which is stopped has something of everything.
     in_order = sorted(runs, key=lambda run: run.seed)
