@@ -1,4 +1,4 @@
-"""The tools that benchmarks/peers.py compares: each learns from the same rows, and predicts.
+"""The tools that benchmarks/peers.py compares: each learns from the same rows and the same base, and predicts.
 
 Each brings its own libraries when it is asked to, so that the memory of its process is its own.
 """
@@ -184,9 +184,10 @@ def plain(config: Config, work: Path) -> Learn:
 
 
 def recipe(config: Config, work: Path) -> Learn:
-    """Run adaptox by the recipe of `adaptox train DATA`: four trainings, three of them for the threshold; words."""
+    """Run the recipe of `adaptox train DATA` but for its base: four trainings, three for the threshold; words."""
     given = config.model_dump(exclude_unset=True, mode="json")
-    return _adaptox(settings.parse({**given, **settings.RECIPE}), work, "its recipe")
+    base = {"base": config.base.model_dump(mode="json")}
+    return _adaptox(settings.parse({**given, **settings.RECIPE, **base}), work, "its recipe")
 
 
 def _adaptox(config: Config, work: Path, how: str) -> Learn:

@@ -67,7 +67,7 @@ def test_the_best_recipe_is_what_data_named_alone_is_trained_by(name):
     written = tomllib.loads((ROOT / "configs" / name).read_text(encoding="utf-8"))
     chosen = parse({**written.get("common", written), "name": "same"})
     plain = parse({"name": "same", "sources": written.get("common", written)["sources"], **RECIPE})
-    for table in ("encode", "adapter", "loss", "lexicon", "train", "threshold"):
+    for table in ("base", "encode", "adapter", "loss", "lexicon", "train", "threshold"):
         assert getattr(plain, table) == getattr(chosen, table), table
 
 

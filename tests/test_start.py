@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import tiny
-from adaptox import adapt as room
 from adaptox import bundle as bundles
 from adaptox import model
 from adaptox import study as studies
-from adaptox.adapt import adapt, is_start_missing
-from adaptox.config import START, Config
+from adaptox.adapt import adapt, is_start_missing, make_lesson, needs
+from adaptox.adapt import run as room
+from adaptox.config import START, Config, TeachConfig
 from adaptox.errors import BaseModelError, InterruptedRunError, StorageError
 from adaptox.model import start
 from adaptox.study.grid import StudyConfig
@@ -61,7 +61,7 @@ def test_it_is_made_on_first_use_and_kept(tmp_path, making, config):
     made = bundles.load(start.place_of(START)).manifest
     assert made.metrics["config"]["name"] == START
     base = bundles.load(first.folder / "bundle").manifest.base
-    assert (base["name"], base["lineage"][0]) == (START, room.needs.lineage(str(start.place_of(START)))[0])
+    assert (base["name"], base["lineage"][0]) == (START, needs.lineage(str(start.place_of(START)))[0])
     assert json.loads((first.folder / "models.json").read_text())["base"] == made.sha256
     again = adapt(config, tmp_path / "again", progress=watching(trained))
     assert len(trained) == 3
@@ -114,6 +114,16 @@ def test_a_study_makes_it_before_it_tells_its_runs_apart(tmp_path, config, monke
     with pytest.raises(Stop):
         studies.study(grid, tmp_path / "grid")
     assert missing == [False]
+
+
+def test_a_teacher_makes_what_its_networks_start_from(tmp_path, config, monkeypatch):
+    with_words = config.model_copy(update={"teach": TeachConfig(folds=2, members=("words",))})
+    make_lesson(with_words, tmp_path / "words")
+    assert is_start_missing(config)
+    both = config.model_copy(update={"teach": TeachConfig(folds=2, members=("words", "settings"))})
+    lesson = make_lesson(both, tmp_path / "both")
+    assert not is_start_missing(config)
+    assert lesson.scored > 0
 
 
 def test_other_prompts_make_another(making, monkeypatch):

@@ -11,6 +11,7 @@ from adaptox import teach
 from adaptox.adapt import folder as folders
 from adaptox.adapt import needs
 from adaptox.adapt.data import read_and_prepare
+from adaptox.adapt.run import make_start
 from adaptox.config import Config, resolved_json
 from adaptox.errors import InterruptedRunError
 from adaptox.evaluate import Interval, commit, hardware, interval_json
@@ -92,6 +93,8 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
         teach.need_cleanlab()
     prepared = read_and_prepare(config, progress).prepared
     rows = _learnt(prepared)
+    for network in teach.networks(config):
+        make_start(network, progress)
     try:
         given = teach.ask_teacher(rows, config, progress)
     except InterruptedRunError as error:

@@ -17,9 +17,8 @@ Given = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG | DATA",
-        help="Settings (a .toml file); or data, which gets the settings of configs/best.toml but for its base: a "
-        "CSV, JSONL or Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or "
-        "embedded-conversations.",
+        help="Settings (a .toml file); or data, which gets the settings of configs/best.toml: a CSV, JSONL or "
+        "Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or embedded-conversations.",
     ),
 ]
 Base = Annotated[

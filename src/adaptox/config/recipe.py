@@ -1,8 +1,7 @@
 """What `adaptox train DATA` trains by: the best recipe known, where it is not the defaults.
 
 A setting's default is its plain, quick value, so that a study varies one thing at a time; a user who names data
-alone wants the best that is known. configs/best.toml holds the same, but that it starts from a trained classifier
-in place of MiniLM; docs/LOG.md says what each of them gives.
+alone wants the best that is known. configs/best.toml holds the same; docs/LOG.md says what each of them gives.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ START = "minilm-prompts"
 
 RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
+        "base": {"name": START},
         # Patience counts evaluations, and ends no training with folds.
         "train": {"evaluations_per_epoch": 4, "average": 4, "patience": 8},
         "threshold": {"folds": 3},

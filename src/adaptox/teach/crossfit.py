@@ -72,6 +72,17 @@ def crossfit(config: Config, rows: Sequence[Example], progress: Progress) -> Cro
     return Crossfitted(labelled, ensemble.probs, (*members, ensemble))
 
 
+def networks(config: Config) -> tuple[Config, ...]:
+    """Give the settings of every network that a crossfit teacher trains; none for other teachers.
+
+    Raises:
+        ConfigError: a member that is neither known nor a settings file.
+    """
+    if config.teach.kind != "crossfit":
+        return ()
+    return tuple(chosen for _, chosen in _members(config) if isinstance(chosen, Config))
+
+
 def _members(config: Config) -> list[tuple[str, Config | Grams]]:
     """Lay out the members: words once, networks once for each seed."""
     found: list[tuple[str, Config | Grams]] = []

@@ -1,0 +1,124 @@
+"""The main job: one configuration → a run folder with its bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from adaptox import model, report, train
+from adaptox.adapt import folder as folders
+from adaptox.adapt import guard, start
+from adaptox.adapt.data import read_and_prepare, taught
+from adaptox.adapt.finish import Made, finish
+from adaptox.adapt.folder import RunFolder
+from adaptox.adapt.held import check_rows, check_settings, train_and_hold
+from adaptox.adapt.judge import conversations, judge_base, judge_model
+from adaptox.adapt.story import Outcome, tell
+from adaptox.adapt.words import learn_words, weigh_words
+from adaptox.config import Config
+from adaptox.evaluate import Evaluation
+from adaptox.model.start import recipe, run_folder
+from adaptox.records import Progress, silent
+from adaptox.scorers import TorchScorer
+
+
+@dataclass(frozen=True, slots=True)
+class Adaptation:
+    """A finished run.
+
+    Attributes:
+        folder: where everything is.
+        evaluation: on the test part, or on validation where there is none.
+        baseline: the base as it was, on the same rows; None if it had no row for the target label.
+        training: what it took.
+        notes: what a reader of the numbers must know, such as a collapse that was allowed.
+    """
+
+    folder: Path
+    evaluation: Evaluation
+    baseline: Evaluation | None
+    training: report.TrainingFacts
+    notes: tuple[str, ...]
+
+
+def adapt(
+    config: Config,
+    out: Path,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+    command: str = "",
+    progress: Progress = silent,
+) -> Adaptation | None:
+    """Adapt a base to conversations: read, clean, split, train, learn a threshold, evaluate, report, bundle.
+
+    Args:
+        config: the run's settings.
+        out: the run folder.
+        resume: go on with an interrupted run in `out`; `is_finished` tells whether anything is left to do.
+        overwrite: start over in `out`.
+        command: shown in the report as the way to run it again.
+        progress: told what is being done.
+
+    Returns:
+        The finished run; None in the other processes of a distributed launch.
+
+    Raises:
+        InputError: settings, data, base or folder cannot be used; nothing is written then.
+        CollapseError: the trained model decides nothing, and that is not allowed.
+        RunError: the disk refused, or the user stopped it.
+    """
+    main = train.is_main_process()
+    if main:
+        folders.check(out, config, resume, overwrite)
+    check_settings(config)
+    data = taught(read_and_prepare(config, progress), config, progress)
+    parts = data.prepared
+    check_rows(config, parts)
+    base = _load_base(config, progress)
+    baseline = judge_base(base, data, config, progress) if main and config.evaluate.base else None
+    learned = learn_words(config, parts) if main and config.lexicon.grams else None
+    base = model.with_prompt(base, config.adapter, config.seed)
+    encoder = train.encoder_for(base, config)
+    attached = model.attach(base.network, config.adapter, config.seed, base.prompt)
+    share = model.share(attached)
+    folder = folders.create(out, config, parts, overwrite) if main else RunFolder(out)
+    trained = train_and_hold(config, parts, attached, encoder, folder.checkpoints, resume, progress)
+    fitted, held = trained.fitted, trained.held
+    if held is None:
+        return None
+    folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
+    scorer = TorchScorer(trained.network, encoder, config.outputs.names)
+    test = scorer.score(conversations(parts.test), progress) if parts.test else None
+    network = judged = judge_model(held, test, data, config, fitted.taught)
+    collapse = guard.check(network.validation, fitted, config)
+    words = weigh_words(config, learned, held) if learned else None
+    if words:
+        summed = words.add(test, parts.test, config) if test else None
+        judged = judge_model(words.held, summed, data, config, fitted.taught)
+    outcome = Outcome(share, fitted, baseline, judged, network, words, collapse)
+    story = tell(config, data, base, outcome, command)
+    made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
+    finish(folder, story, config, made, network)
+    return Adaptation(out, judged.evaluation, baseline, story.training, story.notes)
+
+
+def _load_base(config: Config, progress: Progress) -> model.Base:
+    make_start(config, progress)
+    return model.load_base(config.base, config.outputs, config.seed)
+
+
+def make_start(config: Config, progress: Progress = silent) -> None:
+    """Make the base `minilm-prompts` if the settings start from it and it is not there.
+
+    It is kept for the next run, and goes on where an earlier process was stopped.
+
+    Raises:
+        StorageError: the cache cannot be written.
+        InputError: as `adapt`; RunError likewise.
+    """
+    if not start.is_missing(config):
+        return
+    with start.alone():
+        if start.is_missing(config):
+            adapt(recipe(), run_folder(), resume=start.is_begun(), progress=progress)
