@@ -12,7 +12,7 @@ from study_blocks import LEVEL, METRICS, NOTHING_YET, difference, interval_of
 from adaptox.report.phrases import count, number, p_value, spread, with_interval
 
 # Where the deviation between seeds stands that one seed is to be read with.
-_SEEDS = Path("study-best") / "seeds.json"
+_SEEDS = Path("study-best-all") / "seeds.json"
 
 
 def ablation(results: Path) -> str:
@@ -45,7 +45,7 @@ def _between_seeds(results: Path) -> str:
         return ""
     recipe = json.loads((results / _SEEDS).read_text(encoding="utf-8"))["recipes"][0]
     deviation = recipe["network_alone"]["folds"]["all"]["auprc"]["spread"]
-    return f"; the AUPRC of {len(recipe['seeds'])} seeds of the best recipe deviates by {spread(deviation)} on them"
+    return f"; the AUPRC of {len(recipe['seeds'])} seeds of all parameters deviates by {spread(deviation)} on them"
 
 
 def _line(one: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
 # The study of the best recipe, and its part that was run apart.
-FILES = (Path("study-best") / "seeds.json", Path("study-best-lora") / "seeds.json")
+FILES = (Path("study-best") / "seeds.json", Path("study-best-all") / "seeds.json")
 _RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
 _VOICES: Mapping[str, str] = {
     "network_alone": "the network alone",
@@ -52,7 +52,7 @@ def read(results: Path) -> Mapping[str, Any] | None:
 
 
 def headline(found: Mapping[str, Any], weights: str) -> str:
-    """Say the README's one number: the mean over seeds of the recipe that trains all parameters.
+    """Say the README's one number: the mean over seeds of the best recipe.
 
     Args:
         found: from `read`.
@@ -86,8 +86,14 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
                 continue
             cells = [_cell(recipe[voice], part, name, metric) for part, name, metric, _ in _COLUMNS]
             seeds = "1" if voice == "ensemble" else str(len(recipe["seeds"]))
-            start = f"{_RECIPES.get(recipe['name'], recipe['name'])}, {what}"
+            start = f"{_RECIPES.get(recipe['name'], recipe['name'])} from {_base(recipe)}, {what}"
             yield f"| {start} | {seeds} | {' | '.join(cells)} |"
+
+
+def _base(recipe: Mapping[str, Any]) -> str:
+    """Name the base; a bundle by the run that made it."""
+    name: str = recipe["config"]["base"]["name"]
+    return name.removeprefix("runs/").removesuffix("/bundle")
 
 
 def _cell(voice: Mapping[str, Any], part: str, name: str, metric: str) -> str:

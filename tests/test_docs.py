@@ -186,8 +186,9 @@ def seeds(verdict):
     }
     gain = {"auprc": {**interval(0.03), "verdict": verdict}}
     recipe = {
-        "name": "all",
+        "name": "lora",
         "seeds": [0, 1],
+        "config": {"base": {"name": "minilm-prompts"}},
         "network_alone": voice,
         "with_words": voice,
         "ensemble": voice,
@@ -210,7 +211,7 @@ def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs,
     found = block(page, "best")
     assert words in found
     assert "+.030 [+.010 to +.050]" in found
-    assert "| all parameters, with words | 2 | .870 [.850–.890] ± .004 |" in found.replace(
+    assert "| LoRA from minilm-prompts, with words | 2 | .870 [.850–.890] ± .004 |" in found.replace(
         "\N{NO-BREAK SPACE}", " "
     )
     assert "the seeds together | 1 |" in found
@@ -226,25 +227,23 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     found["recipes"][0] |= {"against": other, "config": now}
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", found)
     told = block(render_docs.pages(checkout)["README.md"], "best")
-    assert (
-        'Beside the best before (abc, `base.name = "runs/old"`), all parameters, 2 seeds, on F: AUPRC +.010' in told
-    )
+    assert 'Beside the best before (abc, `base.name = "runs/old"`), LoRA, 2 seeds, on F: AUPRC +.010' in told
     assert "(better; p .040 after Holm), F1 +.010 [-.010 to +.030] (worse; p .040 after Holm)." in told
 
 
 def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render_docs):
     results = checkout / "docs" / "results"
     apart = seeds("better")
-    apart["recipes"][0] |= {"name": "lora"}
+    apart["recipes"][0] |= {"name": "all", "config": {"base": {"name": "runs/prompts/bundle"}}}
     apart["recipes"][0]["with_words"]["test"]["F"] |= {"auprc": {**interval(0.86), "spread": 0.002}}
     apart["hardware"] = "four cores"
     write(results / "study-best" / "seeds.json", seeds("better"))
-    write(results / "study-best-lora" / "seeds.json", apart)
+    write(results / "study-best-all" / "seeds.json", apart)
     told = block(render_docs.pages(checkout)["README.md"], "best").replace("\N{NO-BREAK SPACE}", " ")
     assert "two cores and four cores." in told
-    assert "| LoRA, with words | 2 | .860 [.840–.880] ± .002 |" in told
-    write(results / "study-best-lora" / "seeds.json", {**apart, "panels": [{"data_sha256": "other"}]})
-    with pytest.raises(DataError, match=r"expected study-best-lora/seeds\.json to be of the data of study-best"):
+    assert "| all parameters from prompts, with words | 2 | .860 [.840–.880] ± .002 |" in told
+    write(results / "study-best-all" / "seeds.json", {**apart, "panels": [{"data_sha256": "other"}]})
+    with pytest.raises(DataError, match=r"expected study-best-all/seeds\.json to be of the data of study-best"):
         render_docs.pages(checkout)
 
 
@@ -268,9 +267,9 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert "4,977 training rows, 375 toxic" in found
     assert "One seed (0). Thresholds were learned on these rows." in found
     assert "whatever its p-value. two cores ([script]" in found
-    write(checkout / "docs" / "results" / "study-best" / "seeds.json", seeds("better"))
+    write(checkout / "docs" / "results" / "study-best-all" / "seeds.json", seeds("better"))
     found = block(render_docs.pages(checkout)["README.md"], "ablation")
-    assert "the AUPRC of 2 seeds of the best recipe deviates by ±" in found
+    assert "the AUPRC of 2 seeds of all parameters deviates by ±" in found
 
 
 def test_other_tools_stand_beside_the_recipe(checkout, render_docs):

@@ -73,7 +73,7 @@ def train(
     base: Base = None,
     adapter: Annotated[
         Adapter | None,
-        typer.Option(metavar="KIND", help=f"Train an adapter ({ADAPTERS}) instead of all parameters (none)."),
+        typer.Option(metavar="KIND", help=f"Train an adapter ({ADAPTERS}), or all parameters (none)."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, initialisation and order.")] = None,
     changes: Set = None,

@@ -15,6 +15,7 @@ START = "minilm-prompts"
 RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "base": {"name": START},
+        "adapter": {"kind": "lora"},
         # Patience counts evaluations, and ends no training with folds.
         "train": {"evaluations_per_epoch": 4, "average": 4, "patience": 8},
         "threshold": {"folds": 3},
