@@ -35,13 +35,13 @@ _COLUMNS = (
 
 
 def read(results: Path) -> Mapping[str, Any] | None:
-    """Read the results of benchmarks/seeds.py as one; None without that of the best recipe.
+    """Read the results of benchmarks/seeds.py as one, the best recipe first; None without any.
 
     Raises:
         DataError: they are of other data.
     """
     parts = [json.loads(path.read_text(encoding="utf-8")) for name in FILES if (path := results / name).is_file()]
-    if not (results / FILES[0]).is_file():
+    if not parts:
         return None
     first = parts[0]
     for part in parts[1:]:
