@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from sklearn.metrics import roc_auc_score
 
 import endpoint
@@ -138,6 +140,20 @@ def test_what_is_finished_is_not_trained_again(tiny_bert, csv, tmp_path, seen):
     second = make_lesson(config_of(tiny_bert, csv, members=["words", "settings"]), tmp_path / "second")
     assert seen == []
     assert second.judged[1].metrics == first.judged[0].metrics
+
+
+def test_a_teacher_waits_for_another_process_that_trains_the_same_network(tiny_bert, csv, tmp_path, seen, cache):
+    config = config_of(tiny_bert, csv, members=["settings"])
+    make_lesson(config, tmp_path / "first")
+    seen.clear()
+    (folder,) = (place for place in (cache / "crossfit").iterdir() if place.is_dir())
+    with ThreadPoolExecutor(1) as pool:
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            waiting = pool.submit(make_lesson, config, tmp_path / "second")
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=2)
+        assert waiting.result().scored > 0
+    assert seen == []
 
 
 def test_an_interrupted_teacher_goes_on_with_the_next_fold(tiny_bert, csv, tmp_path, seen):

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
+from filelock import FileLock
 
 from adaptox import config as settings
 from adaptox import text
 from adaptox.config import Config, DistillConfig, Grams, LexiconConfig, cache_root
 from adaptox.decide import fit_platt, logit
-from adaptox.errors import ConfigError, DataError
+from adaptox.errors import ConfigError, DataError, storage_errors
 from adaptox.lexicon import fit_part
 from adaptox.records import Example, FloatArray, IntArray, Progress
 from adaptox.teach.folds import CrossFit, folds_key, is_scored, split_folds
@@ -120,7 +121,12 @@ def _networks(
     plain = [replace(row, teacher={}) for row in rows]
     folder = cache_root() / "crossfit" / folds_key(config, config.teach.folds, plain)
     folds = CrossFit(config, config.teach.folds, _SETTING, folder, True, progress)
-    held = folds.score(rows)
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Another process that trains the same network writes the same checkpoints: who waited finds it finished.
+        lock = FileLock(folder.with_name(f"{folder.name}.lock")).acquire()
+    with lock:
+        held = folds.score(rows)
     if held is None:
         raise ConfigError("a crossfit teacher runs in one process: start it without torchrun")
     position = {row.id: index for index, row in enumerate(held.examples)}
