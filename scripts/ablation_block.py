@@ -32,8 +32,8 @@ def ablation(results: Path) -> str:
         f"trained without it and its family ({found['folds']} folds); the test split has no part in this. "
         f"Differences by the paired bootstrap over families ({count(found['resamples'])} resamples), p-values "
         f"after Holm, bold below {number(LEVEL, 2)}. One seed ({found['seed']}){_between_seeds(results)}. "
-        "Thresholds were learned on these rows. Words are weighed on them and have no p-value; the themes of the "
-        "written prompts are what networks missed on them, which flatters that stage, whatever its p-value. "
+        "Thresholds were learned on these rows. Words are weighed on them, and the themes of the written prompts are "
+        "what networks missed on them, which flatters both: neither has a p-value. "
         f"{hardware} ([script](benchmarks/ablation.py), [result](docs/results/ablation.json))."
     )
     return "\n".join([*lines, "", end])
@@ -45,7 +45,9 @@ def _between_seeds(results: Path) -> str:
         return ""
     recipe = json.loads((results / _SEEDS).read_text(encoding="utf-8"))["recipes"][0]
     deviation = recipe["network_alone"]["folds"]["all"]["auprc"]["spread"]
-    return f"; the AUPRC of {len(recipe['seeds'])} seeds of all parameters deviates by {spread(deviation)} on them"
+    return (
+        f"; with all parameters, the AUPRC of {len(recipe['seeds'])} seeds deviates by {spread(deviation)} on them"
+    )
 
 
 def _line(one: Mapping[str, Any]) -> str:

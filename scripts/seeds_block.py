@@ -12,7 +12,7 @@ from study_blocks import NOTHING_YET, interval_of
 from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
-# The study of the best recipe, and its part that was run apart.
+# The study of the best recipe, and that of all parameters, which was run apart and from another base.
 FILES = (Path("study-best") / "seeds.json", Path("study-best-all") / "seeds.json")
 _RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
 _VOICES: Mapping[str, str] = {

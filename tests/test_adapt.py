@@ -16,10 +16,10 @@ import pytest
 
 import adaptox
 import tiny
-from adaptox import adapt as room
 from adaptox import bundle as bundles
 from adaptox import model, prepare
 from adaptox.adapt import Adaptation, adapt, assess, is_finished, make_lesson, prepare_only, read_and_prepare
+from adaptox.adapt import run as room
 from adaptox.adapt.judge import judge_base
 from adaptox.config import Config
 from adaptox.decide import Decider

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 
 import tiny
-from adaptox import adapt as room
 from adaptox import report
 from adaptox.adapt import adapt
+from adaptox.adapt import run as room
 from adaptox.cli import console
 
 RUN_ERROR, INPUT_ERROR = 1, 2

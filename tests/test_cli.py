@@ -14,6 +14,7 @@ import pytest
 import tiny
 from adaptox import adapt as room
 from adaptox.adapt import adapt
+from adaptox.adapt import run as running
 from adaptox.cli import console, tables
 from adaptox.cli.settings import settings
 from adaptox.errors import ConfigError
@@ -121,6 +122,13 @@ def test_options_of_their_own_win_over_changes_and_absent_ones_change_nothing():
     assert settings("x.csv", ["seed=1"], {"seed": 2, "base.name": None}).seed == 2
 
 
+def test_data_named_alone_is_trained_by_lora_where_the_base_knows_prompts():
+    assert settings("x.csv", (), {}).adapter.kind == "lora"
+    other = settings("x.csv", (), {"base.name": "minilm"})
+    assert (other.adapter.kind, other.train.learning_rate) == ("none", pytest.approx(7e-5))
+    assert settings("x.csv", ["base.name=minilm"], {"adapter.kind": "lora"}).adapter.kind == "lora"
+
+
 @pytest.mark.parametrize("change", ["epochs", "=3", ""])
 def test_a_change_needs_a_key_and_a_value(change):
     with pytest.raises(ConfigError, match="KEY=VALUE"):
@@ -142,7 +150,7 @@ def test_training_prints_before_and_after_and_where_everything_is(shell, toml, t
 
 
 def test_data_can_be_trained_on_directly(shell, tmp_path, data, toxic_bert, monkeypatch):
-    monkeypatch.setattr(room, "finish", lambda *_: None)
+    monkeypatch.setattr(running, "finish", lambda *_: None)
     small = ["--set", "encode.max_tokens=64", "--set", "encode.stride=8", "--set", "prepare.language=any"]
     quick = ["--set", "train.epochs=1", "--set", "evaluate.resamples=100", "--allow-collapse"]
     ended = shell("train", data, "--base", toxic_bert, "--adapter", "lora", *small, *quick, "--out", "here")

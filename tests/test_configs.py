@@ -66,7 +66,8 @@ def test_near_copies_stay_together(path):
 def test_the_best_recipe_is_what_data_named_alone_is_trained_by(name):
     written = tomllib.loads((ROOT / "configs" / name).read_text(encoding="utf-8"))
     common = written.get("common", written)
-    chosen = parse({"adapter": RECIPE["adapter"], **common, "name": "same"})  # the study's is an axis
+    best = written["axes"]["adapter"][written["against"]] if "axes" in written else {}
+    chosen = parse({**common, **best, "name": "same"})
     plain = parse({"name": "same", "sources": common["sources"], **RECIPE})
     for table in ("base", "encode", "adapter", "loss", "lexicon", "train", "threshold"):
         assert getattr(plain, table) == getattr(chosen, table), table

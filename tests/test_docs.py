@@ -266,10 +266,10 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert f"| third: more | first | {level} | +.020 [.000 to +.040] |  |" in found
     assert "4,977 training rows, 375 toxic" in found
     assert "One seed (0). Thresholds were learned on these rows." in found
-    assert "whatever its p-value. two cores ([script]" in found
+    assert "neither has a p-value. two cores ([script]" in found
     write(checkout / "docs" / "results" / "study-best-all" / "seeds.json", seeds("better"))
     found = block(render_docs.pages(checkout)["README.md"], "ablation")
-    assert "the AUPRC of 2 seeds of all parameters deviates by ±" in found
+    assert "with all parameters, the AUPRC of 2 seeds deviates by ±" in found
 
 
 def test_other_tools_stand_beside_the_recipe(checkout, render_docs):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from adaptox.adapt import adapt, make_lesson, plan_lesson, read_and_prepare
 from adaptox.config import EvaluateConfig, SourceConfig
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError
 from adaptox.records import Conversation, Example, silent
-from adaptox.teach import lessons
+from adaptox.teach import CrossFit, lessons
 from adaptox.teach.crossfit import crossfit
 from adaptox.train import soup
 
@@ -142,18 +143,34 @@ def test_what_is_finished_is_not_trained_again(tiny_bert, csv, tmp_path, seen):
     assert second.judged[1].metrics == first.judged[0].metrics
 
 
-def test_a_teacher_waits_for_another_process_that_trains_the_same_network(tiny_bert, csv, tmp_path, seen, cache):
+def test_a_teacher_waits_for_another_process_with_the_same_network(tiny_bert, csv, tmp_path, cache, monkeypatch):
     config = config_of(tiny_bert, csv, members=["settings"])
-    make_lesson(config, tmp_path / "first")
-    seen.clear()
+    first = make_lesson(config, tmp_path / "first")
     (folder,) = (place for place in (cache / "crossfit").iterdir() if place.is_dir())
+    asked, scored, score, acquire = Event(), Event(), CrossFit.score, FileLock.acquire
+
+    def asking(*given, **more):
+        asked.set()
+        return acquire(*given, **more)
+
+    def scoring(*given):
+        scored.set()
+        return score(*given)
+
     with ThreadPoolExecutor(1) as pool:
-        with FileLock(folder.with_name(f"{folder.name}.lock")):
+        with FileLock(folder.with_name(f"{folder.name}.lock")), monkeypatch.context() as watched:
+            watched.setattr(FileLock, "acquire", asking)
+            watched.setattr(CrossFit, "score", scoring)
             waiting = pool.submit(make_lesson, config, tmp_path / "second")
-            with pytest.raises(TimeoutError):
-                waiting.result(timeout=2)
-        assert waiting.result().scored > 0
-    assert seen == []
+            assert asked.wait(60)
+            assert not scored.wait(0.5)
+        assert waiting.result(60).judged == first.judged
+
+
+def test_a_teacher_that_trains_is_refused_in_a_launch_of_several_processes(tiny_bert, csv, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="runs in one process: start it without torchrun"):
+        make_lesson(config_of(tiny_bert, csv, members=["settings"]), tmp_path / "teacher")
 
 
 def test_an_interrupted_teacher_goes_on_with_the_next_fold(tiny_bert, csv, tmp_path, seen):

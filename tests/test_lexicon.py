@@ -221,7 +221,7 @@ def test_words_that_help_nobody_are_not_in_the_bundle(tiny_bert, csv, tmp_path, 
 def test_texts_without_common_words_are_refused_before_anything_is_trained(tiny_bert, tmp_path, monkeypatch):
     rows = [(f"{number:x}a{number}b {number}c{number}", number % 3 == 0) for number in range(90)]
     data = tiny.write_csv(tmp_path / "rows.csv", [(text, int(rude)) for text, rude in rows])
-    monkeypatch.setattr("adaptox.adapt.train_and_hold", None)
+    monkeypatch.setattr("adaptox.adapt.run.train_and_hold", None)
     with pytest.raises(DataError, match=r"lexicon: no words occur often enough"):
         adapt(config_of(tiny_bert, data, grams=["words"]), tmp_path / "run")
     assert not (tmp_path / "run").exists()

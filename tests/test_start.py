@@ -116,7 +116,7 @@ def test_a_study_makes_it_before_it_tells_its_runs_apart(tmp_path, config, monke
     assert missing == [False]
 
 
-def test_a_teacher_makes_what_its_networks_start_from(tmp_path, config, monkeypatch):
+def test_a_teacher_makes_what_its_networks_start_from(tmp_path, config):
     with_words = config.model_copy(update={"teach": TeachConfig(folds=2, members=("words",))})
     make_lesson(with_words, tmp_path / "words")
     assert is_start_missing(config)
@@ -134,7 +134,7 @@ def test_other_prompts_make_another(making, monkeypatch):
 
 
 def test_a_base_that_is_not_made_yet_says_how_it_is(making, config):
-    with pytest.raises(BaseModelError, match=r"not made yet: `adaptox train DATA --base minilm-prompts` makes it"):
+    with pytest.raises(BaseModelError, match=r"not made yet: `adaptox train DATA` makes it"):
         model.load_base(config.base, config.outputs, 0)
 
 
@@ -151,4 +151,4 @@ def test_the_command_line_says_that_it_is_made_first(tmp_path, config, monkeypat
     settings = tiny.write_toml(tmp_path / "mine.toml", config)
     ended = shell("train", settings, "--out", tmp_path / "run")
     assert ended.code == 0
-    assert "base minilm-prompts is made first, once on this machine; --base minilm does without" in ended.out
+    assert "base minilm-prompts is made first, once on this machine; --base minilm does without" in ended.err

@@ -18,8 +18,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import tiny
 from adaptox import bundle
 from adaptox.cli import main
+from adaptox.config import START
 
 pytestmark = pytest.mark.slow
 
@@ -28,6 +30,7 @@ RUDE = ("you are an idiot", "you stupid fool", "i hate you")
 # Equal arithmetic in every process.
 ONE_THREAD = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 PATIENCE_S = 120
+LAUNCH = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +71,7 @@ def arguments(data: Path, base: Path, out: Path, batch_size: int = 16) -> list[s
         "encode.max_tokens": 32,
         "encode.stride": 0,
         "base.dropout": 0.0,
+        "adapter.kind": "none",
         "train.precision": "fp32",
         "train.learning_rate": 5e-3,
         "train.batch_size": batch_size,
@@ -101,17 +105,7 @@ def files(out: Path) -> set[str]:
 
 
 def test_two_processes_train_as_one_does(data, tiny_bert, tmp_path, whole):
-    launch = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        "2",
-        "-m",
-        "adaptox",
-    ]
-    command = [*launch, *arguments(data, tiny_bert, tmp_path / "run", batch_size=8)]
+    command = [*LAUNCH, "-m", "adaptox", *arguments(data, tiny_bert, tmp_path / "run", batch_size=8)]
     done = subprocess.run(command, env=ONE_THREAD, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -124,6 +118,41 @@ def test_two_processes_train_as_one_does(data, tiny_bert, tmp_path, whole):
     assert files(tmp_path / "run") == files(whole)
     assert done.stdout.count("run/report.html") == 1
     assert done.stderr.count("trained ") == 1
+
+
+# The command line, with a base that is made on first use of other settings: a tiny network and a few rows.
+MADE_OF = """
+import sys
+from pathlib import Path
+from adaptox import config
+from adaptox.adapt import run
+from adaptox.cli import main
+from adaptox.model import start
+
+chosen = config.load(Path(sys.argv.pop(1)))
+start.recipe = run.recipe = lambda: chosen
+main()
+"""
+
+
+def test_two_processes_make_the_base_and_start_from_it(data, tiny_bert, tmp_path):
+    made_of = tiny.settings(tiny_bert, data, name=START, train={"epochs": 1, "allow_collapse": True})
+    (tmp_path / "main.py").write_text(MADE_OF)
+    settings = tiny.write_toml(tmp_path / "base.toml", made_of)
+    command = [*LAUNCH, tmp_path / "main.py", settings, *arguments(data, Path(START), tmp_path / "run")]
+    quick = ["--set", "train.epochs=1", "--allow-collapse"]
+    with_cache = ONE_THREAD | {"ADAPTOX_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [*map(str, command), *quick],
+        env=with_cache,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("is made first") == 1
+    assert metrics(tmp_path / "run")["model"]["base"] == START
 
 
 def newest_step(out: Path) -> int:

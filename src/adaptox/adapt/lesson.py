@@ -93,10 +93,8 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
         teach.need_cleanlab()
     prepared = read_and_prepare(config, progress).prepared
     rows = _learnt(prepared)
-    for network in teach.networks(config):
-        make_start(network, progress)
     try:
-        given = teach.ask_teacher(rows, config, progress)
+        given = teach.ask_teacher(rows, config, progress, make_start)
     except InterruptedRunError as error:
         if crossfitted:  # stopped in a training, which knows another way to go on
             raise InterruptedRunError("stopped; the same command goes on with what is finished") from error

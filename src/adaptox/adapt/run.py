@@ -15,7 +15,8 @@ from adaptox.adapt.held import check_rows, check_settings, train_and_hold
 from adaptox.adapt.judge import conversations, judge_base, judge_model
 from adaptox.adapt.story import Outcome, tell
 from adaptox.adapt.words import learn_words, weigh_words
-from adaptox.config import Config
+from adaptox.config import START, Config
+from adaptox.errors import InterruptedRunError
 from adaptox.evaluate import Evaluation
 from adaptox.model.start import recipe, run_folder
 from adaptox.records import Progress, silent
@@ -75,9 +76,9 @@ def adapt(
     data = taught(read_and_prepare(config, progress), config, progress)
     parts = data.prepared
     check_rows(config, parts)
+    learned = learn_words(config, parts) if main and config.lexicon.grams else None
     base = _load_base(config, progress)
     baseline = judge_base(base, data, config, progress) if main and config.evaluate.base else None
-    learned = learn_words(config, parts) if main and config.lexicon.grams else None
     base = model.with_prompt(base, config.adapter, config.seed)
     encoder = train.encoder_for(base, config)
     attached = model.attach(base.network, config.adapter, config.seed, base.prompt)
@@ -111,7 +112,8 @@ def _load_base(config: Config, progress: Progress) -> model.Base:
 def make_start(config: Config, progress: Progress = silent) -> None:
     """Make the base `minilm-prompts` if the settings start from it and it is not there.
 
-    It is kept for the next run, and goes on where an earlier process was stopped.
+    It is kept for the next run, and goes on where an earlier process was stopped. The stage that `progress` is told
+    has its name.
 
     Raises:
         StorageError: the cache cannot be written.
@@ -120,5 +122,14 @@ def make_start(config: Config, progress: Progress = silent) -> None:
     if not start.is_missing(config):
         return
     with start.alone():
-        if start.is_missing(config):
+        if not start.is_missing(config):
+            return
+        if train.is_main_process():
+            progress(START, 0, 1)
+        try:
             adapt(recipe(), run_folder(), resume=start.is_begun(), progress=progress)
+        except InterruptedRunError as error:
+            raise InterruptedRunError(f"stopped while {START} was made; the same command goes on") from error
+        train.wait_for_main_process()  # which writes the bundle
+        if train.is_main_process():
+            progress(START, 1, 1)

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adaptox import records
+from adaptox.config import START
 
 # Work that ends sooner shows no bar.
 _PATIENCE_S = 2.0
@@ -24,14 +25,16 @@ _UNBROKEN = 10_000
 
 @contextmanager
 def progress() -> Iterator[records.Progress]:
-    """Show what takes longer than two seconds; nothing at all when the error stream is no terminal.
+    """Show what takes longer than two seconds; no bars when the error stream is no terminal.
+
+    A base that is made first is announced anyway.
 
     Yields:
         A callback for work that reports (stage, done, total).
     """
     errors = Console(stderr=True)
     if not errors.is_terminal:
-        yield records.silent
+        yield _announce
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, transient=True) as bars:
@@ -39,6 +42,7 @@ def progress() -> Iterator[records.Progress]:
         since: dict[str, float] = {}
 
         def report(stage: str, done: int, total: int) -> None:
+            _announce(stage, done, total)
             if stage not in tasks:
                 since[stage] = time.monotonic()
                 tasks[stage] = bars.add_task(stage, total=total, visible=False)
@@ -48,6 +52,11 @@ def progress() -> Iterator[records.Progress]:
                 bars.remove_task(tasks.pop(stage))
 
         yield report
+
+
+def _announce(stage: str, done: int, total: int) -> None:
+    if stage == START and done == 0:
+        note(f"base {START} is made first, once on this machine; --base minilm does without")
 
 
 def fail(message: str) -> None:

@@ -17,7 +17,7 @@ Given = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG | DATA",
-        help="Settings (a .toml file); or data, which gets the settings of configs/best.toml: a CSV, JSONL or "
+        help="Settings (a .toml file); or data, which is trained as in configs/best.toml: a CSV, JSONL or "
         "Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or embedded-conversations.",
     ),
 ]
@@ -25,7 +25,8 @@ Base = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Base: minilm, minilm-prompts (made on first use, and kept), a bundle, a model folder or a hub id.",
+        help="Base: minilm-prompts (made on first use, and kept), minilm, a bundle, a model folder or a hub id. "
+        "Data named alone starts from the first by LoRA; from another, all parameters are trained.",
     ),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]

@@ -87,7 +87,8 @@ def train(
     """Adapt a base to conversations.
 
     The run folder gets metrics with intervals, report.html, and a bundle that predicts. Data named alone starts
-    from a base that its first use makes, and trains four times; --base minilm and threshold.folds=0 do without.
+    from minilm-prompts, which its first use makes (`--base minilm` does without), and is trained on four times
+    (`--set threshold.folds=0` trains once).
     """
     options = {
         "base.name": base,
@@ -96,7 +97,7 @@ def train(
         "train.allow_collapse": allow_collapse or None,
     }
     chosen = settings(given, changes or (), options)
-    from adaptox.adapt import adapt, is_finished, is_start_missing
+    from adaptox.adapt import adapt, is_finished
     from adaptox.cli import tables
 
     folder = out or Path("runs") / chosen.name
@@ -105,8 +106,6 @@ def train(
         _say_where(folder)
         return
     command = shlex.join(["adaptox", *sys.argv[1:]])
-    if is_start_missing(chosen):
-        console.say(f"base {chosen.base.name} is made first, once on this machine; --base minilm does without")
     try:
         with console.progress() as progress:
             done = adapt(chosen, folder, resume=resume, overwrite=overwrite, command=command, progress=progress)

@@ -1,7 +1,8 @@
 """What `adaptox train DATA` trains by: the best recipe known, where it is not the defaults.
 
 A setting's default is its plain, quick value, so that a study varies one thing at a time; a user who names data
-alone wants the best that is known. configs/best.toml holds the same; docs/LOG.md says what each of them gives.
+alone wants the best that is known. configs/best.toml holds the same, with ToxicChat's split and all languages;
+docs/LOG.md says what each of them gives.
 """
 
 from __future__ import annotations

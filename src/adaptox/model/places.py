@@ -70,7 +70,7 @@ def find(name: str, revision: str | None) -> Place:
     elif place_of(name).is_dir():
         folder, commit = place_of(name), ""
     elif name == START:
-        raise BaseModelError(f"base {name!r} is not made yet: `adaptox train DATA --base {name}` makes it, once")
+        raise BaseModelError(f"base {name!r} is not made yet: `adaptox train DATA` makes it, once")
     else:
         folder = _from_hub(name, revision)
         # The cache names a snapshot's folder by its commit.

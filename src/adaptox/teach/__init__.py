@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from adaptox.teach.asking import Cost
-from adaptox.teach.crossfit import networks
 from adaptox.teach.faults import doubted_labels, need_cleanlab
 from adaptox.teach.folds import CrossFit, Fold, Held, folds_key, is_scored, lay_out_folds, settled, watched
 from adaptox.teach.judging import Judged, judge_members
@@ -29,7 +28,6 @@ __all__ = [
     "judge_members",
     "lay_out_folds",
     "need_cleanlab",
-    "networks",
     "settled",
     "teach",
     "watched",

@@ -6,6 +6,7 @@ from folds tell what an ensemble makes of a row it does not know, doubts and dou
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,8 +22,8 @@ from adaptox.decide import fit_platt, logit
 from adaptox.errors import ConfigError, DataError, storage_errors
 from adaptox.lexicon import fit_part
 from adaptox.records import Example, FloatArray, IntArray, Progress
-from adaptox.teach.folds import CrossFit, folds_key, is_scored, split_folds
-from adaptox.teach.values import Member
+from adaptox.teach.folds import CrossFit, Held, folds_key, is_scored, split_folds
+from adaptox.teach.values import MakeStart, Member, start_is_there
 
 _SETTING = "teach.folds"
 _SETTINGS = "settings"
@@ -43,7 +44,9 @@ class Crossfitted:
     members: tuple[Member, ...]
 
 
-def crossfit(config: Config, rows: Sequence[Example], progress: Progress) -> Crossfitted:
+def crossfit(
+    config: Config, rows: Sequence[Example], progress: Progress, make_start: MakeStart = start_is_there
+) -> Crossfitted:
     """Train every member on folds, and average their calibrated logits.
 
     Members are calibrated by Platt scaling on their own out-of-fold logits. What is finished is kept in adaptox's
@@ -53,9 +56,10 @@ def crossfit(config: Config, rows: Sequence[Example], progress: Progress) -> Cro
         config: `teach` names folds, seeds and members; the rest is the network of `settings`.
         rows: prepared; without the target label they only help the networks.
         progress: told how far it is.
+        make_start: makes what a network starts from.
 
     Raises:
-        ConfigError: a member that is neither known nor a settings file.
+        ConfigError: a member that is neither known nor a settings file, or several processes.
         DataError: too few rows of a class.
     """
     target = config.label_set.target
@@ -64,6 +68,9 @@ def crossfit(config: Config, rows: Sequence[Example], progress: Progress) -> Cro
     members = []
     for name, chosen in _members(config):
         if isinstance(chosen, Config):
+            if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+                raise ConfigError("a crossfit teacher runs in one process: start it without torchrun")
+            make_start(chosen, progress)
             logits = _networks(chosen, rows, labelled, progress)
         else:
             logits = _words(config, chosen, labelled, fold_of)
@@ -71,17 +78,6 @@ def crossfit(config: Config, rows: Sequence[Example], progress: Progress) -> Cro
     mean = np.mean([logit(member.probs) for member in members], axis=0)
     ensemble = Member("ensemble", _calibrated(mean, labelled, config.labels))
     return Crossfitted(labelled, ensemble.probs, (*members, ensemble))
-
-
-def networks(config: Config) -> tuple[Config, ...]:
-    """Give the settings of every network that a crossfit teacher trains; none for other teachers.
-
-    Raises:
-        ConfigError: a member that is neither known nor a settings file.
-    """
-    if config.teach.kind != "crossfit":
-        return ()
-    return tuple(chosen for _, chosen in _members(config) if isinstance(chosen, Config))
 
 
 def _members(config: Config) -> list[tuple[str, Config | Grams]]:
@@ -126,9 +122,7 @@ def _networks(
         # Another process that trains the same network writes the same checkpoints: who waited finds it finished.
         lock = FileLock(folder.with_name(f"{folder.name}.lock")).acquire()
     with lock:
-        held = folds.score(rows)
-    if held is None:
-        raise ConfigError("a crossfit teacher runs in one process: start it without torchrun")
+        held = cast(Held, folds.score(rows))  # None in helper processes alone
     position = {row.id: index for index, row in enumerate(held.examples)}
     order = [position[row.id] for row in labelled]
     columns = [held.scores.column(label)[order] for label in config.labels]

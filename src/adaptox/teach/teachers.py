@@ -20,7 +20,7 @@ from adaptox.teach.models import Classifier, of_base, of_bundle, teach_by
 from adaptox.teach.moderation import Moderation
 from adaptox.teach.server import Ask
 from adaptox.teach.store import Store, store_file
-from adaptox.teach.values import Agreement, Member, conversation_key, with_scores
+from adaptox.teach.values import Agreement, MakeStart, Member, conversation_key, start_is_there, with_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,16 @@ class Given:
     cost: Cost | None = None
 
 
-def ask_teacher(rows: Sequence[Example], config: Config, progress: Progress) -> Given:
+def ask_teacher(
+    rows: Sequence[Example], config: Config, progress: Progress, make_start: MakeStart = start_is_there
+) -> Given:
     """Let the teacher of `config.teach` score rows.
 
     Args:
         rows: prepared.
         config: names the teacher.
         progress: told how far it is.
+        make_start: makes what a crossfit teacher's network starts from.
 
     Raises:
         InputError: the settings, the rows or the teacher cannot be used.
@@ -64,7 +67,7 @@ def ask_teacher(rows: Sequence[Example], config: Config, progress: Progress) -> 
             return Given(taught.examples, targets, taught.agreement)
         case "crossfit":
             _check_targets(config, config.labels)
-            found = crossfit(config, rows, progress)
+            found = crossfit(config, rows, progress, make_start)
             scored = [dict(zip(config.labels, row, strict=True)) for row in found.probs.tolist()]
             given = Given(with_scores(found.examples, scored), config.labels, members=found.members)
             return _compared(given, found.examples, config)

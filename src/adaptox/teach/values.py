@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from adaptox.config import Config
 from adaptox.evaluate import Interval
-from adaptox.records import Conversation, Example, FloatArray
+from adaptox.records import Conversation, Example, FloatArray, Progress
+
+# Makes what a network of these settings starts from, where that is made on first use.
+MakeStart = Callable[[Config, Progress], None]
+
+
+def start_is_there(config: Config, progress: Progress) -> None:
+    """Make nothing: whoever asks for the networks has made what they start from."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,12 @@ def is_main_process() -> bool:
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def wait_for_main_process() -> None:
+    """Let the processes of a launch wait for one another; one that is alone goes on."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+
+
 def processes() -> int:
     """Count the devices that train together: torchrun's processes, else the GPUs of this one."""
     launched = int(os.environ.get("WORLD_SIZE", "1"))
