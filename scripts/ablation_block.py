@@ -32,8 +32,8 @@ def ablation(results: Path) -> str:
         f"trained without it and its family ({found['folds']} folds); the test split has no part in this. "
         f"Differences by the paired bootstrap over families ({count(found['resamples'])} resamples), p-values "
         f"after Holm, bold below {number(LEVEL, 2)}. One seed ({found['seed']}){_between_seeds(results)}. "
-        "Thresholds were learned on these rows. Words are weighed on them, and the themes of the written prompts are "
-        "what networks missed on them, which flatters both: neither has a p-value. "
+        "Thresholds were learned on these rows. Words are weighed on them, and the themes of the written prompts "
+        "are what networks missed on them, which flatters both: neither has a p-value. "
         f"{hardware} ([script](benchmarks/ablation.py), [result](docs/results/ablation.json))."
     )
     return "\n".join([*lines, "", end])
