@@ -40,7 +40,7 @@ ROOT = Path(__file__).resolve().parents[1]
 HEADLINE = "toxic-chat-all-from-comments"
 BEFORE: Mapping[str, str] = {
     "comments-on-toxic-chat": "one of its kind that knows comments only",
-    "prompts-on-toxic-chat": "one that learned the prompts written for adaptox, too, whose themes are what "
+    "minilm-prompts-on-toxic-chat": "one that learned the prompts written for adaptox, whose themes are what "
     "networks missed on its training rows,",
 }
 FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")

@@ -169,7 +169,7 @@ def test_results_fill_the_readme(checkout, render_docs):
 
     write(results / "comments-on-toxic-chat" / "metrics.json", metrics(0.45, model={}))
     assert ".450 [.430–.470]" in block(render_docs.pages(checkout)["README.md"], "headline")
-    write(results / "prompts-on-toxic-chat" / "metrics.json", metrics(0.65, model={}))
+    write(results / "minilm-prompts-on-toxic-chat" / "metrics.json", metrics(0.65, model={}))
     told = block(render_docs.pages(checkout)["README.md"], "headline")
     assert "knows comments only has AUPRC .450 [.430–.470]" in told
     assert "missed on its training rows, has AUPRC .650 [.630–.670]" in told
