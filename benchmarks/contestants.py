@@ -184,11 +184,10 @@ def plain(config: Config, work: Path) -> Learn:
 
 
 def recipe(config: Config, work: Path) -> Learn:
-    """Run the recipe of `adaptox train DATA` from the others' base: four trainings and words."""
+    """Run the recipe of `adaptox train DATA` from the others' base: four trainings, and words."""
     given = config.model_dump(exclude_unset=True, mode="json")
-    like_others = {"base": config.base.model_dump(mode="json"), "adapter": {"kind": "none"}}
-    chosen = settings.parse({**given, **settings.RECIPE, **like_others})
-    return _adaptox(chosen, work, "its recipe with all parameters")
+    base = {"base": config.base.model_dump(mode="json")}
+    return _adaptox(settings.parse({**given, **settings.RECIPE, **base}), work, "its recipe")
 
 
 def _adaptox(config: Config, work: Path, how: str) -> Learn:

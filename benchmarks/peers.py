@@ -12,8 +12,8 @@ is longer window by window.
 - setfit: SetFit by its defaults but the length, on 16 rows of each class, where it is at home; its .5.
 - setfit-all: the same with a head fitted to all rows, after 100 steps of pairs of them (there are millions).
 - trainer: a transformers Trainer script, all but batch size and length by the library's defaults; .5.
-- adaptox, adaptox-recipe: `adaptox train` by its plain defaults, and by the training, folds and words of those for
-  data named alone, but with all parameters.
+- adaptox, adaptox-recipe: `adaptox train` by its plain defaults, and by the recipe of data named alone, but for
+  its base.
 
     python benchmarks/peers.py configs/toxic-chat.toml --out docs/results/peers.json
 

@@ -12,7 +12,7 @@ from study_blocks import LEVEL, METRICS, NOTHING_YET, difference, interval_of
 from adaptox.report.phrases import count, number, p_value, spread, with_interval
 
 # Where the deviation between seeds stands that one seed is to be read with.
-_SEEDS = Path("study-best-all") / "seeds.json"
+_SEEDS = Path("study-best") / "seeds.json"
 
 
 def ablation(results: Path) -> str:

@@ -12,8 +12,8 @@ from study_blocks import NOTHING_YET, interval_of
 from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
-# The study of the best recipe, and that of all parameters, which was run apart and from another base.
-FILES = (Path("study-best") / "seeds.json", Path("study-best-all") / "seeds.json")
+# The study of the best recipe, its part that was run apart, and the same from a base without comments.
+FILES = tuple(Path(name) / "seeds.json" for name in ("study-best", "study-best-lora", "study-start"))
 _RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
 _VOICES: Mapping[str, str] = {
     "network_alone": "the network alone",
@@ -46,7 +46,7 @@ def read(results: Path) -> Mapping[str, Any] | None:
     first = parts[0]
     for part in parts[1:]:
         if part["panels"] != first["panels"]:
-            raise DataError(f"expected {FILES[1]} to be of the data of {FILES[0]}, got other: run that part again")
+            raise DataError(f"expected the results {listed([str(name) for name in FILES])} to be of the same data")
     recipes = [recipe for part in parts for recipe in part["recipes"]]
     return {**first, "recipes": recipes, "hardware": listed(list(dict.fromkeys(p["hardware"] for p in parts)))}
 
@@ -130,7 +130,7 @@ def _against(found: Mapping[str, Any]) -> Iterator[str]:
             gain = other["test"][key]
             told = f"{signed(gain['value'])} {signed_bracket(interval_of(gain))}"
             gains.append(f"{metric} {told} ({gain['verdict']}; p {p_value(gain['p_holm'])} after Holm)")
-        name = _RECIPES.get(recipe["name"], recipe["name"])
+        name = f"{_RECIPES.get(recipe['name'], recipe['name'])} from {_base(recipe)}"
         differing = ", ".join(_differing(recipe["config"], other["config"]))
         yield (
             f"Beside the best before ({other['commit']}, {differing}), {name}, {len(other['seeds'])} seeds, on F: "

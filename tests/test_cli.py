@@ -122,13 +122,6 @@ def test_options_of_their_own_win_over_changes_and_absent_ones_change_nothing():
     assert settings("x.csv", ["seed=1"], {"seed": 2, "base.name": None}).seed == 2
 
 
-def test_data_named_alone_is_trained_by_lora_where_the_base_knows_prompts():
-    assert settings("x.csv", (), {}).adapter.kind == "lora"
-    other = settings("x.csv", (), {"base.name": "minilm"})
-    assert (other.adapter.kind, other.train.learning_rate) == ("none", pytest.approx(7e-5))
-    assert settings("x.csv", ["base.name=minilm"], {"adapter.kind": "lora"}).adapter.kind == "lora"
-
-
 @pytest.mark.parametrize("change", ["epochs", "=3", ""])
 def test_a_change_needs_a_key_and_a_value(change):
     with pytest.raises(ConfigError, match="KEY=VALUE"):

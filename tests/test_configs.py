@@ -62,15 +62,16 @@ def test_near_copies_stay_together(path):
     assert load(path).prepare.group == "family"
 
 
-@pytest.mark.parametrize("name", ["best.toml", "study-best.toml"])
+@pytest.mark.parametrize("name", ["best.toml", "study-best.toml", "study-start.toml"])
 def test_the_best_recipe_is_what_data_named_alone_is_trained_by(name):
     written = tomllib.loads((ROOT / "configs" / name).read_text(encoding="utf-8"))
     common = written.get("common", written)
     best = written["axes"]["adapter"][written["against"]] if "axes" in written else {}
     chosen = parse({**common, **best, "name": "same"})
     plain = parse({"name": "same", "sources": common["sources"], **RECIPE})
-    for table in ("base", "encode", "adapter", "loss", "lexicon", "train", "threshold"):
+    for table in ("encode", "adapter", "loss", "lexicon", "train", "threshold"):
         assert getattr(plain, table) == getattr(chosen, table), table
+    assert (chosen.base == plain.base) == (name == "study-start.toml")
 
 
 def test_the_base_made_on_first_use_is_the_prompt_classifier_from_minilm():

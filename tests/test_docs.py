@@ -227,7 +227,9 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     found["recipes"][0] |= {"against": other, "config": now}
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", found)
     told = block(render_docs.pages(checkout)["README.md"], "best")
-    assert 'Beside the best before (abc, `base.name = "runs/old"`), LoRA, 2 seeds, on F: AUPRC +.010' in told
+    assert (
+        'Beside the best before (abc, `base.name = "runs/old"`), LoRA from new, 2 seeds, on F: AUPRC +.010' in told
+    )
     assert "(better; p .040 after Holm), F1 +.010 [-.010 to +.030] (worse; p .040 after Holm)." in told
 
 
@@ -238,12 +240,12 @@ def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render
     apart["recipes"][0]["with_words"]["test"]["F"] |= {"auprc": {**interval(0.86), "spread": 0.002}}
     apart["hardware"] = "four cores"
     write(results / "study-best" / "seeds.json", seeds("better"))
-    write(results / "study-best-all" / "seeds.json", apart)
+    write(results / "study-best-lora" / "seeds.json", apart)
     told = block(render_docs.pages(checkout)["README.md"], "best").replace("\N{NO-BREAK SPACE}", " ")
     assert "two cores and four cores." in told
     assert "| all parameters from prompts, with words | 2 | .860 [.840–.880] ± .002 |" in told
-    write(results / "study-best-all" / "seeds.json", {**apart, "panels": [{"data_sha256": "other"}]})
-    with pytest.raises(DataError, match=r"expected study-best-all/seeds\.json to be of the data of study-best"):
+    write(results / "study-best-lora" / "seeds.json", {**apart, "panels": [{"data_sha256": "other"}]})
+    with pytest.raises(DataError, match=r"study-best-lora/seeds\.json.* to be of the same data"):
         render_docs.pages(checkout)
 
 
@@ -267,7 +269,7 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert "4,977 training rows, 375 toxic" in found
     assert "One seed (0). Thresholds were learned on these rows." in found
     assert "neither has a p-value. two cores ([script]" in found
-    write(checkout / "docs" / "results" / "study-best-all" / "seeds.json", seeds("better"))
+    write(checkout / "docs" / "results" / "study-best-lora" / "seeds.json", seeds("better"))
     found = block(render_docs.pages(checkout)["README.md"], "ablation")
     assert "with all parameters, the AUPRC of 2 seeds deviates by ±" in found
 

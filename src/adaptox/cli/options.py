@@ -17,16 +17,17 @@ Given = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG | DATA",
-        help="Settings (a .toml file); or data, which is trained as in configs/best.toml: a CSV, JSONL or "
-        "Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or embedded-conversations.",
+        help="Settings (a .toml file); or data, which is trained as in configs/best.toml but for its base: a CSV, "
+        "JSONL or Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or "
+        "embedded-conversations.",
     ),
 ]
 Base = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Base: minilm-prompts (made on first use, and kept), minilm, a bundle, a model folder or a hub id. "
-        "Data named alone starts from the first by LoRA; from another, all parameters are trained.",
+        help="Base: minilm-prompts (made on first use, and kept; what data named alone starts from), minilm, a "
+        "bundle, a model folder or a hub id.",
     ),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]

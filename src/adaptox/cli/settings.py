@@ -29,11 +29,7 @@ def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> 
         named_alone = {"name": Path(given).stem or "run", "sources": [{"path": given}]}
         chosen = config.parse({**named_alone, **config.RECIPE})
     named = {key: value for key, value in options.items() if value is not None}
-    changed = {**dict(_change(change) for change in changes), **named}
-    if not is_settings(given) and changed.get("base.name", config.START) != config.START:
-        # LoRA comes first where the base knows such texts; others learn more with all parameters.
-        changed = {"adapter.kind": "none", **changed}
-    return config.override(chosen, changed)
+    return config.override(chosen, {**dict(_change(change) for change in changes), **named})
 
 
 def part_of_grid(only: Sequence[str]) -> dict[str, str]:

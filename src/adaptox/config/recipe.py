@@ -1,8 +1,8 @@
 """What `adaptox train DATA` trains by: the best recipe known, where it is not the defaults.
 
 A setting's default is its plain, quick value, so that a study varies one thing at a time; a user who names data
-alone wants the best that is known. configs/best.toml holds the same, with ToxicChat's split and all languages;
-docs/LOG.md says what each of them gives.
+alone wants the best that is known. configs/best.toml holds the same from a base that comments came before, with
+ToxicChat's split; docs/LOG.md says what each of them gives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ START = "minilm-prompts"
 RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "base": {"name": START},
-        "adapter": {"kind": "lora"},
         # Patience counts evaluations, and ends no training with folds.
         "train": {"evaluations_per_epoch": 4, "average": 4, "patience": 8},
         "threshold": {"folds": 3},
