@@ -269,7 +269,7 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert "4,977 training rows, 375 toxic" in found
     assert "One seed (0). Thresholds were learned on these rows." in found
     assert "neither has a p-value. two cores ([script]" in found
-    write(checkout / "docs" / "results" / "study-best-lora" / "seeds.json", seeds("better"))
+    write(checkout / "docs" / "results" / "study-best" / "seeds.json", seeds("better"))
     found = block(render_docs.pages(checkout)["README.md"], "ablation")
     assert "with all parameters, the AUPRC of 2 seeds deviates by ±" in found
 
