@@ -122,9 +122,13 @@ def table(results: Path) -> str:
 
 
 def figure(root: Path) -> str:
-    """Show the figure, if there is one."""
+    """Show the figure, if there is one, and say of which run it is."""
     found = next((name for name in FIGURES if (root / name).is_file()), None)
-    return f"![Precision against recall on the test split, with the chosen threshold]({found})" if found else ""
+    if not found:
+        return ""
+    shown = f"![Precision against recall on the test split, with the chosen threshold]({found})"
+    told = f"The run `{HEADLINE}` on F, one seed, and what it started from; the best recipe stands further down."
+    return f"{shown}\n\n{told}"
 
 
 def speed(path: Path) -> str:

@@ -14,8 +14,9 @@ import tiny
 from adaptox import bundle as bundles
 from adaptox import model
 from adaptox import study as studies
-from adaptox.adapt import adapt, is_start_missing, make_lesson, needs
+from adaptox.adapt import adapt, make_lesson, needs
 from adaptox.adapt import run as room
+from adaptox.adapt.start import is_missing as is_start_missing
 from adaptox.config import START, Config, TeachConfig
 from adaptox.errors import BaseModelError, InterruptedRunError, StorageError
 from adaptox.model import start
@@ -71,7 +72,7 @@ def test_it_is_made_on_first_use_and_kept(tmp_path, making, config):
 def test_the_same_command_goes_on_with_one_that_was_stopped(tmp_path, config):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with pytest.raises(InterruptedRunError):
+        with pytest.raises(InterruptedRunError, match="while minilm-prompts was made; the same command goes on"):
             adapt(config, tmp_path / "run", progress=watching([], stop_at=25))
     finally:
         signal.signal(signal.SIGINT, before)
@@ -134,7 +135,7 @@ def test_other_prompts_make_another(making, monkeypatch):
 
 
 def test_a_base_that_is_not_made_yet_says_how_it_is(making, config):
-    with pytest.raises(BaseModelError, match=r"not made yet: `adaptox train DATA` makes it"):
+    with pytest.raises(BaseModelError, match=r"'minilm-prompts' is not made yet: `adaptox train DATA` makes it"):
         model.load_base(config.base, config.outputs, 0)
 
 
@@ -152,3 +153,6 @@ def test_the_command_line_says_that_it_is_made_first(tmp_path, config, monkeypat
     ended = shell("train", settings, "--out", tmp_path / "run")
     assert ended.code == 0
     assert "base minilm-prompts is made first, once on this machine; --base minilm does without" in ended.err
+    again = shell("train", settings, "--out", tmp_path / "again")
+    assert again.code == 0
+    assert "made first" not in again.err

@@ -5,7 +5,6 @@ from adaptox.adapt.data import Data, prepare_only, read_and_prepare
 from adaptox.adapt.folder import is_finished
 from adaptox.adapt.lesson import Lesson, Plan, make_lesson, plan_lesson
 from adaptox.adapt.run import Adaptation, adapt, make_start
-from adaptox.adapt.start import is_missing as is_start_missing
 
 __all__ = [
     "Adaptation",
@@ -16,7 +15,6 @@ __all__ = [
     "adapt",
     "assess",
     "is_finished",
-    "is_start_missing",
     "make_lesson",
     "make_start",
     "plan_lesson",
