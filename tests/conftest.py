@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import string
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,10 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+# A shell's background jobs ignore Ctrl-C, and what they start does, too; some tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The label names of unitary/toxic-bert, in its order.
 JIGSAW_LABELS = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
