@@ -1,4 +1,4 @@
-"""What README.md says of the way to the best recipe: the table of benchmarks/ablation.py."""
+"""What docs/RESULTS.md says of the way to the best recipe: the table of benchmarks/ablation.py."""
 
 from __future__ import annotations
 

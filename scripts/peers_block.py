@@ -1,4 +1,4 @@
-"""What README.md says of other tools on the same rows: the table of benchmarks/peers.py."""
+"""What docs/RESULTS.md says of other tools on the same rows: the table of benchmarks/peers.py."""
 
 from __future__ import annotations
 

@@ -3,8 +3,9 @@
     python scripts/render_docs.py           write what is out of date
     python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
 
-README.md is filled between its markers from docs/results: RUN/metrics.json as a run wrote it, STUDY/study.json as
-a study did, STUDY/seeds.json, ablation.json, peers.json and the speeds as the scripts in benchmarks did.
+README.md and docs/RESULTS.md are filled between their markers from docs/results: RUN/metrics.json as a run wrote
+it, STUDY/study.json as a study did, STUDY/seeds.json, ablation.json, peers.json and the speeds as the scripts in
+benchmarks did.
 docs/cli.md and docs/settings.md are written whole. Equal input gives equal bytes; a result that is not there yet
 leaves a block that says so.
 """
@@ -13,26 +14,24 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import sys
-import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import seeds_block
 from ablation_block import ablation
 from peers_block import peers
-from pydantic.fields import FieldInfo
+from settings_page import GENERATED, settings_page
 from study_blocks import NOTHING_YET, collapse, eight_runs, interval_of
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from adaptox.cli import app
-from adaptox.config import LEARNING_RATES, Config, Section
 from adaptox.report import insert_between_markers, render_results
 from adaptox.report.phrases import count, parameters, with_interval
-from adaptox.study.grid import Rule, StudyConfig
 
 ROOT = Path(__file__).resolve().parents[1]
 # The run whose result is the README's one number until the best recipe has seeds, and what others of its kind have
@@ -43,11 +42,15 @@ BEFORE: Mapping[str, str] = {
     "minilm-prompts-on-toxic-chat": "one that learned the prompts written for adaptox, whose themes are what "
     "networks missed on its training rows,",
 }
+# The pages with markers, and whose they are.
+FILLED: Mapping[str, tuple[str, ...]] = {
+    "README.md": ("headline", "recipes"),
+    "docs/RESULTS.md": ("best", "ablation", "peers", "speed", "study", "collapse", "figure", "table"),
+}
+# Blocks link to files from the root of the checkout.
+LINK = re.compile(r"\]\((?!https?:)([^)]+)\)")
 FIGURES = ("docs/figures/precision-recall.svg", "docs/figures/precision-recall.png")
-GENERATED = "<!-- Written by scripts/render_docs.py (make docs); do not edit. -->\n\n"
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
-_TYPES = {"str": "text", "int": "integer", "float": "number", "bool": "true or false"}
 
 
 def pages(root: Path) -> dict[str, str]:
@@ -60,12 +63,12 @@ def pages(root: Path) -> dict[str, str]:
         Path below `root` → what the file should hold.
 
     Raises:
-        DataError: a result file is not in the form it should be, or README.md lacks a pair of markers.
+        DataError: a result file is not in the form it should be, or a page lacks a pair of markers.
     """
-    readme = (root / "README.md").read_text(encoding="utf-8")
     results = root / "docs" / "results"
     blocks = {
         "headline": headline(results),
+        "recipes": seeds_block.recipes(results),
         "figure": figure(root),
         "table": table(results),
         "best": seeds_block.best(results),
@@ -75,9 +78,16 @@ def pages(root: Path) -> dict[str, str]:
         "study": eight_runs(results),
         "collapse": collapse(results),
     }
+    filled = {page: _filled(root, page, {name: blocks[name] for name in names}) for page, names in FILLED.items()}
+    return {**filled, "docs/cli.md": cli_page(), "docs/settings.md": settings_page()}
+
+
+def _filled(root: Path, page: str, blocks: Mapping[str, str]) -> str:
+    text = (root / page).read_text(encoding="utf-8")
     for name, block in blocks.items():
-        readme = insert_between_markers(readme, name, block)
-    return {"README.md": readme, "docs/cli.md": cli_page(), "docs/settings.md": settings_page()}
+        from_page = LINK.sub(lambda link: f"]({os.path.relpath(link[1], Path(page).parent)})", block)
+        text = insert_between_markers(text, name, from_page)
+    return text
 
 
 def headline(results: Path) -> str:
@@ -170,23 +180,6 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
-def settings_page() -> str:
-    """Render every key of the settings, table by table."""
-    rates = ", ".join(f"{rate:g} for {kind}" for kind, rate in LEARNING_RATES.items())
-    parts = [
-        f"{GENERATED}# Settings\n\n"
-        "Settings are written in TOML; [configs](../configs) has whole files. An unknown key is an error that "
-        "names the nearest known one. The command line sets any of them: `--set train.epochs=3`.\n",
-        f"## At the top\n\n{_rows(Config)}",
-        *_tables(Config, ""),
-        f"`train.learning_rate`, left out, is {rates}.\n",
-        "# Studies\n\nA study's TOML file has these keys; `common`, the axes' values and the rules' `set` hold "
-        f"keys from above, dotted or in tables.\n\n{_rows(StudyConfig)}",
-        f"## [[rules]]\n\n{(Rule.__doc__ or '').strip()}\n\n{_rows(Rule)}",
-    ]
-    return "\n".join(parts)
-
-
 def main() -> int:
     """Write the pages that are out of date, or only name them."""
     check = sys.argv[1:] == ["--check"]
@@ -223,74 +216,6 @@ def _help(*verb: str) -> str:
     output = CliRunner().invoke(app, [*verb, "--help"], prog_name="adaptox", env=quiet).output
     lines = [line.rstrip() for line in _ANSI.sub("", output).splitlines()]
     return "```text\n" + "\n".join(lines).strip("\n") + "\n```\n"
-
-
-def _tables(section: type[Section], prefix: str) -> Iterable[str]:
-    """Render the tables within a table, each before those within it."""
-    for key, field in section.model_fields.items():
-        inner = _inner(field.annotation)
-        if inner is None:
-            continue
-        name = f"{prefix}{key}"
-        heading = f"[[{name}]]" if get_origin(field.annotation) is tuple else f"[{name}]"
-        yield f"## {heading}\n\n{(inner.__doc__ or '').strip()}\n\n{_rows(inner)}"
-        yield from _tables(inner, f"{name}.")
-
-
-def _rows(section: type[Section]) -> str:
-    lines = ["| key | type | default | what it does |", "|---|---|---|---|"]
-    for key, field in section.model_fields.items():
-        if _inner(field.annotation) is None:
-            what = " ".join((field.description or "").split())
-            cells = (f"`{key}`", _type(field), _default(field), what)
-            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _inner(annotation: Any) -> type[Section] | None:
-    """Give the table that a key holds, alone or in a list; None for a plain key."""
-    found = [item for item in (annotation, *get_args(annotation)) if isinstance(item, type)]
-    return next((item for item in found if issubclass(item, Section)), None)
-
-
-def _type(field: FieldInfo) -> str:
-    bounds = [
-        f"{sign} {_toml(getattr(rule, name))}"
-        for name, sign in _SIGNS.items()
-        for rule in field.metadata
-        if hasattr(rule, name)
-    ]
-    return " ".join([_type_name(field.annotation), ", ".join(bounds)]).strip()
-
-
-def _type_name(annotation: Any) -> str:
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        return " ".join(f"`{value}`" for value in arguments)
-    if origin in (Union, types.UnionType):
-        return " or ".join(_type_name(item) for item in arguments if item is not type(None))
-    if annotation is Any:
-        return "setting"
-    if origin in (tuple, list):
-        return f"list of {_type_name(arguments[0])}"
-    if origin is dict:
-        return f"table of {_type_name(arguments[1])}"
-    if origin is Annotated:
-        return _type_name(arguments[0])
-    return _TYPES[annotation.__name__]
-
-
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
-        return "computed"
-    default = field.get_default(call_default_factory=True)
-    return "left out" if default is None else f"`{_toml(default)}`"
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What README.md says of the best recipe: its one number, and a table of what seeds and words give."""
+"""What the documents say of the best recipe: its one number, and tables of what seeds and words give."""
 
 from __future__ import annotations
 
@@ -32,6 +32,10 @@ _COLUMNS = (
     ("test", "F", "ece", "F: calibration error"),
     ("folds", "all", "auprc", "folds of train: AUPRC"),
 )
+
+
+# The same for the README: voices that are one small network, and fewer columns.
+_SHORT = tuple(_COLUMNS[index] for index in (0, 1, 3, 5, 6, 7))
 
 
 def read(results: Path) -> Mapping[str, Any] | None:
@@ -79,6 +83,21 @@ def best(results: Path) -> str:
     return "\n".join([_gain(found), *_against(found), "", *lines])
 
 
+def recipes(results: Path) -> str:
+    """Set the recipes side by side in short: the means over seeds, with words."""
+    found = read(results)
+    if found is None:
+        return NOTHING_YET
+    lines = [
+        f"| recipe | seeds | {' | '.join(head for *_, head in _SHORT)} |",
+        f"|---|---:|{'---:|' * len(_SHORT)}",
+    ]
+    for recipe in found["recipes"]:
+        cells = [_cell(recipe["with_words"], part, name, metric, False) for part, name, metric, _ in _SHORT]
+        lines.append(f"| {_name(recipe)} | {len(recipe['seeds'])} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for recipe in found["recipes"]:
         for voice, what in _VOICES.items():
@@ -86,8 +105,11 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
                 continue
             cells = [_cell(recipe[voice], part, name, metric) for part, name, metric, _ in _COLUMNS]
             seeds = "1" if voice == "ensemble" else str(len(recipe["seeds"]))
-            start = f"{_RECIPES.get(recipe['name'], recipe['name'])} from {_base(recipe)}, {what}"
-            yield f"| {start} | {seeds} | {' | '.join(cells)} |"
+            yield f"| {_name(recipe)}, {what} | {seeds} | {' | '.join(cells)} |"
+
+
+def _name(recipe: Mapping[str, Any]) -> str:
+    return f"{_RECIPES.get(recipe['name'], recipe['name'])} from {_base(recipe)}"
 
 
 def _base(recipe: Mapping[str, Any]) -> str:
@@ -96,11 +118,11 @@ def _base(recipe: Mapping[str, Any]) -> str:
     return name.removeprefix("runs/").removesuffix("/bundle")
 
 
-def _cell(voice: Mapping[str, Any], part: str, name: str, metric: str) -> str:
+def _cell(voice: Mapping[str, Any], part: str, name: str, metric: str, deviates: bool = True) -> str:
     if name not in voice[part]:
         return ""
     measured = voice[part][name][metric]
-    deviation = spread(measured["spread"]) if measured["spread"] is not None else ""
+    deviation = spread(measured["spread"]) if deviates and measured["spread"] is not None else ""
     return f"{with_interval(interval_of(measured))} {deviation}".strip()
 
 
@@ -130,11 +152,10 @@ def _against(found: Mapping[str, Any]) -> Iterator[str]:
             gain = other["test"][key]
             told = f"{signed(gain['value'])} {signed_bracket(interval_of(gain))}"
             gains.append(f"{metric} {told} ({gain['verdict']}; p {p_value(gain['p_holm'])} after Holm)")
-        name = f"{_RECIPES.get(recipe['name'], recipe['name'])} from {_base(recipe)}"
         differing = ", ".join(_differing(recipe["config"], other["config"]))
         yield (
-            f"Beside the best before ({other['commit']}, {differing}), {name}, {len(other['seeds'])} seeds, on F: "
-            f"{', '.join(gains)}."
+            f"Beside the best before ({other['commit']}, {differing}), {_name(recipe)}, {len(other['seeds'])} "
+            f"seeds, on F: {', '.join(gains)}."
         )
 
 

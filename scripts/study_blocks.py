@@ -1,4 +1,4 @@
-"""What README.md says of the studies: eight runs beside the paper's, and why some of them collapsed."""
+"""What docs/RESULTS.md says of the studies: eight runs beside the paper's, and why some of them collapsed."""
 
 from __future__ import annotations
 

@@ -11,7 +11,14 @@ import pytest
 from adaptox.errors import DataError
 
 ROOT = Path(__file__).parents[1]
-WRITTEN = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/LOG.md", "docs/results/README.md")
+WRITTEN = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/LOG.md",
+    "docs/RESULTS.md",
+    "docs/results/README.md",
+)
 PYTHON_VERSION, APACHE, CREATIVE_COMMONS = "3.11", "2.0", "4.0"
 LINK = re.compile(r"\]\((?!https?://|mailto:|#)([^)#]+)(?:#[^)]*)?\)")
 PATH_IN_TEXT = re.compile(r"`((?:src|tests|configs|docs|scripts|benchmarks)/[\w./-]+)`")
@@ -88,8 +95,10 @@ def test_the_tree_shows_the_floors_that_are_checked(readme):
     assert {room: int(floor) for room, floor in shown.items() if floor} == floors
 
 
-def test_no_number_in_the_readme_was_typed(readme):
-    prose = re.sub(r"<!-- results:(\w+) -->.*?<!-- /results:\1 -->", "", readme, flags=re.DOTALL)
+@pytest.mark.parametrize("name", ["README.md", "docs/RESULTS.md"])
+def test_no_number_was_typed(name):
+    page = (ROOT / name).read_text(encoding="utf-8")
+    prose = re.sub(r"<!-- results:(\w+) -->.*?<!-- /results:\1 -->", "", page, flags=re.DOTALL)
     numbers = set(re.findall(r"(?<![\w.])\d*\.\d+(?![\w.])", prose))
     assert numbers <= {PYTHON_VERSION, APACHE, CREATIVE_COMMONS}
 
@@ -143,34 +152,39 @@ def write(path, content):
 
 
 @pytest.fixture
-def checkout(tmp_path, readme):
-    (tmp_path / "README.md").write_text(readme, encoding="utf-8")
+def checkout(tmp_path, render_docs):
     (tmp_path / "docs" / "results").mkdir(parents=True)
+    for name in render_docs.FILLED:
+        (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
     return tmp_path
 
 
-def block(text, name):
+def block(pages, name):
+    """Find a block in the page that holds it."""
+    text = next(page for page in pages.values() if f"<!-- results:{name} -->" in page)
     return text.partition(f"<!-- results:{name} -->")[2].partition(f"<!-- /results:{name} -->")[0].strip()
 
 
-def test_without_results_the_readme_says_so(checkout, render_docs):
-    page = render_docs.pages(checkout)["README.md"]
-    assert all(block(page, name).startswith("*No result yet") for name in ("headline", "table", "speed"))
-    assert block(page, "figure") == ""
+def test_without_results_the_pages_say_so(checkout, render_docs):
+    pages = render_docs.pages(checkout)
+    assert all(
+        block(pages, name).startswith("*No result yet") for name in ("headline", "recipes", "table", "speed")
+    )
+    assert block(pages, "figure") == ""
 
 
-def test_results_fill_the_readme(checkout, render_docs):
+def test_results_fill_the_pages(checkout, render_docs):
     results = checkout / "docs" / "results"
     write(results / render_docs.HEADLINE / "metrics.json", metrics(0.85))
-    page = render_docs.pages(checkout)["README.md"]
-    assert "**AUPRC .850 [.830–.870]**" in block(page, "headline")
-    assert "knows comments only" not in block(page, "headline")
-    assert f"| {render_docs.HEADLINE} |" in block(page, "table")
+    pages = render_docs.pages(checkout)
+    assert "**AUPRC .850 [.830–.870]**" in block(pages, "headline")
+    assert "knows comments only" not in block(pages, "headline")
+    assert f"| {render_docs.HEADLINE} |" in block(pages, "table")
 
     write(results / "comments-on-toxic-chat" / "metrics.json", metrics(0.45, model={}))
-    assert ".450 [.430–.470]" in block(render_docs.pages(checkout)["README.md"], "headline")
+    assert ".450 [.430–.470]" in block(render_docs.pages(checkout), "headline")
     write(results / "minilm-prompts-on-toxic-chat" / "metrics.json", metrics(0.65, model={}))
-    told = block(render_docs.pages(checkout)["README.md"], "headline")
+    told = block(render_docs.pages(checkout), "headline")
     assert "knows comments only has AUPRC .450 [.430–.470]" in told
     assert "missed on its training rows, has AUPRC .650 [.630–.670]" in told
 
@@ -205,16 +219,19 @@ def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs,
     results = checkout / "docs" / "results"
     write(results / render_docs.HEADLINE / "metrics.json", metrics(0.85))
     write(results / "study-best" / "seeds.json", seeds(verdict))
-    page = render_docs.pages(checkout)["README.md"]
-    assert "**AUPRC .870 [.850–.890]** and F1 .870 [.850–.890], the means of 2 seeds" in block(page, "headline")
-    assert "over prompt families and seeds" in block(page, "headline")
-    found = block(page, "best")
+    pages = render_docs.pages(checkout)
+    assert "**AUPRC .870 [.850–.890]** and F1 .870 [.850–.890], the means of 2 seeds" in block(pages, "headline")
+    assert "over prompt families and seeds" in block(pages, "headline")
+    found = block(pages, "best")
     assert words in found
     assert "+.030 [+.010 to +.050]" in found
     assert "| LoRA from minilm-prompts, with words | 2 | .870 [.850–.890] ± .004 |" in found.replace(
         "\N{NO-BREAK SPACE}", " "
     )
     assert "the seeds together | 1 |" in found
+    level = ".870 [.850–.890]"
+    short = f"| LoRA from minilm-prompts | 2 | {' | '.join([level] * 6)} |"
+    assert short in block(pages, "recipes").replace("\N{NO-BREAK SPACE}", " ")
     assert "Beside" not in found
 
 
@@ -226,7 +243,7 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     now = {"base": {"name": "runs/new"}, "seed": 0, "train": {"patience": 3}, "sources": [1]}
     found["recipes"][0] |= {"against": other, "config": now}
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", found)
-    told = block(render_docs.pages(checkout)["README.md"], "best")
+    told = block(render_docs.pages(checkout), "best")
     assert (
         'Beside the best before (abc, `base.name = "runs/old"`), LoRA from new, 2 seeds, on F: AUPRC +.010' in told
     )
@@ -241,7 +258,7 @@ def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render
     apart["hardware"] = "four cores"
     write(results / "study-best" / "seeds.json", seeds("better"))
     write(results / "study-best-lora" / "seeds.json", apart)
-    told = block(render_docs.pages(checkout)["README.md"], "best").replace("\N{NO-BREAK SPACE}", " ")
+    told = block(render_docs.pages(checkout), "best").replace("\N{NO-BREAK SPACE}", " ")
     assert "two cores and four cores." in told
     assert "| all parameters from prompts, with words | 2 | .860 [.840–.880] ± .002 |" in told
     write(results / "study-best-lora" / "seeds.json", {**apart, "panels": [{"data_sha256": "other"}]})
@@ -259,8 +276,8 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     third = {**second, "name": "third", "difference": untested}
     told = {"folds": 3, "seed": 0, "resamples": 5000, "changes": [first, second, third]}
     write(checkout / "docs" / "results" / "ablation.json", told)
-    page = render_docs.pages(checkout)["README.md"]
-    found = block(page, "ablation").replace("\N{NO-BREAK SPACE}", " ")
+    pages = render_docs.pages(checkout)
+    found = block(pages, "ablation").replace("\N{NO-BREAK SPACE}", " ")
     level = ".800 [.780–.820]"
     assert f"| first: plain |  | {level} |  |  | {level} |  |  |" in found
     bold, plain = "**+.030 [+.010 to +.050]** | .010", "+.010 [-.010 to +.030] | .400"
@@ -270,7 +287,7 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert "One seed (0). Thresholds were learned on these rows." in found
     assert "neither has a p-value. two cores ([script]" in found
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", seeds("better"))
-    found = block(render_docs.pages(checkout)["README.md"], "ablation")
+    found = block(render_docs.pages(checkout), "ablation")
     assert "with all parameters, the AUPRC of 2 seeds deviates by ±" in found
 
 
@@ -283,7 +300,7 @@ def test_other_tools_stand_beside_the_recipe(checkout, render_docs):
     compared = [{"ours": "adaptox-recipe", "other": "trainer", **gain}]
     told = {"seed": 0, "hardware": "one core", "contestants": tools, "compared": compared}
     write(checkout / "docs" / "results" / "peers.json", told)
-    found = block(render_docs.pages(checkout)["README.md"], "peers").replace("\N{NO-BREAK SPACE}", " ")
+    found = block(render_docs.pages(checkout), "peers").replace("\N{NO-BREAK SPACE}", " ")
     level = ".800 [.780–.820] | .700 [.680–.720] | .700 [.680–.720]"
     gains = "**+.050 [+.030 to +.070]** | +.010 [-.010 to +.030]"
     assert f"| trainer: a tool | 4,977 | {level} | {gains} | 1.00 | 2.0 GiB | 1.00 |" in found
@@ -294,14 +311,14 @@ def test_an_undefined_number_is_a_dash(checkout, render_docs):
     broken = metrics(0.85)
     broken["slices"]["F"]["auprc"] = {"value": None, "low": None, "high": None}
     write(checkout / "docs" / "results" / render_docs.HEADLINE / "metrics.json", broken)
-    assert "**AUPRC –**" in block(render_docs.pages(checkout)["README.md"], "headline")
+    assert "**AUPRC –**" in block(render_docs.pages(checkout), "headline")
 
 
 def test_the_figure_shows_once_it_is_there(checkout, render_docs):
     picture = checkout / "docs" / "figures" / "precision-recall.svg"
     picture.parent.mkdir()
     picture.write_text("<svg/>")
-    assert "(docs/figures/precision-recall.svg)" in block(render_docs.pages(checkout)["README.md"], "figure")
+    assert "(figures/precision-recall.svg)" in block(render_docs.pages(checkout), "figure")
 
 
 def test_the_speed_is_told_with_its_spread(checkout, render_docs):
@@ -316,7 +333,7 @@ def test_the_speed_is_told_with_its_spread(checkout, render_docs):
         "config": {"encode": {"max_tokens": 256}},
     }
     write(checkout / "docs" / "results" / "train-speed.json", measured)
-    told = block(render_docs.pages(checkout)["README.md"], "speed")
+    told = block(render_docs.pages(checkout), "speed")
     assert "81 rows a second" in told
     assert "3.0 times [2.9–3.2]" in told
 

@@ -1,7 +1,7 @@
 """Evaluations → tables, figures, HTML, Markdown, model card.
 
-`write` puts the report of one run into its folder; `render_results` and `insert_between_markers` keep the README's
-tables true to the committed result files.
+`write` puts the report of one run into its folder; `render_results` and `insert_between_markers` keep the
+tables of the documents true to the committed result files.
 """
 
 from __future__ import annotations
