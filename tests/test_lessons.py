@@ -18,7 +18,7 @@ from adaptox import teach, train
 from adaptox.adapt import adapt, make_lesson, plan_lesson, read_and_prepare
 from adaptox.config import EvaluateConfig, SourceConfig
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError
-from adaptox.records import Conversation, Example, silent
+from adaptox.records import WAITING, Conversation, Example, silent
 from adaptox.teach import CrossFit, lessons
 from adaptox.teach.crossfit import crossfit
 from adaptox.train import soup
@@ -147,11 +147,11 @@ def test_a_teacher_waits_for_another_process_with_the_same_network(tiny_bert, cs
     config = config_of(tiny_bert, csv, members=["settings"])
     first = make_lesson(config, tmp_path / "first")
     (folder,) = (place for place in (cache / "crossfit").iterdir() if place.is_dir())
-    asked, scored, score, acquire = Event(), Event(), CrossFit.score, FileLock.acquire
+    waits, goes_on, scored, score = Event(), Event(), Event(), CrossFit.score
+    told = {(WAITING, 0): waits, (WAITING, 1): goes_on}
 
-    def asking(*given, **more):
-        asked.set()
-        return acquire(*given, **more)
+    def progress(stage, done, total):
+        told.get((stage, done), Event()).set()
 
     def scoring(*given):
         scored.set()
@@ -159,12 +159,13 @@ def test_a_teacher_waits_for_another_process_with_the_same_network(tiny_bert, cs
 
     with ThreadPoolExecutor(1) as pool:
         with FileLock(folder.with_name(f"{folder.name}.lock")), monkeypatch.context() as watched:
-            watched.setattr(FileLock, "acquire", asking)
             watched.setattr(CrossFit, "score", scoring)
-            waiting = pool.submit(make_lesson, config, tmp_path / "second")
-            assert asked.wait(60)
+            waiting = pool.submit(make_lesson, config, tmp_path / "second", progress=progress)
+            assert waits.wait(60)
             assert not scored.wait(0.5)
+            assert not goes_on.is_set()
         assert waiting.result(60).judged == first.judged
+    assert goes_on.is_set()
 
 
 def test_a_teacher_that_trains_is_refused_in_a_launch_of_several_processes(tiny_bert, csv, tmp_path, monkeypatch):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 import tiny
 from adaptox import bundle as bundles
@@ -17,9 +17,11 @@ from adaptox import study as studies
 from adaptox.adapt import adapt, make_lesson, needs
 from adaptox.adapt import run as room
 from adaptox.adapt.start import is_missing as is_start_missing
+from adaptox.cli import console
 from adaptox.config import START, Config, TeachConfig
 from adaptox.errors import BaseModelError, InterruptedRunError, StorageError
 from adaptox.model import start
+from adaptox.records import WAITING
 from adaptox.study.grid import StudyConfig
 
 
@@ -84,18 +86,25 @@ def test_the_same_command_goes_on_with_one_that_was_stopped(tmp_path, config):
     assert not start.run_folder().joinpath("checkpoints").exists()
 
 
-def test_who_waited_for_another_process_finds_it_made(tmp_path, making, config, monkeypatch):
+def test_who_waited_for_another_process_finds_it_made(tmp_path, making, config, capsys):
     adapt(making, tmp_path / "elsewhere")
-
-    @contextmanager
-    def after_another():
-        shutil.copytree(tmp_path / "elsewhere", start.run_folder())
-        yield
-
-    monkeypatch.setattr(room.start, "alone", after_another)
+    place = start.run_folder()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    another = FileLock(place.with_name(f"{place.name}.lock"))
     trained: list[int] = []
-    adapt(config, tmp_path / "run", progress=watching(trained))
+
+    with another.acquire(), console.progress() as show:
+
+        def finish_meanwhile(stage, done, total):
+            show(stage, done, total)
+            watching(trained)(stage, done, total)
+            if (stage, done) == (WAITING, 0):
+                shutil.copytree(tmp_path / "elsewhere", place)
+                another.release()
+
+        adapt(config, tmp_path / "run", progress=finish_meanwhile)
     assert len(trained) == 1
+    assert capsys.readouterr().err.count("another process is making what this one needs: waiting for it") == 1
 
 
 def test_a_study_makes_it_before_it_tells_its_runs_apart(tmp_path, config, monkeypatch):

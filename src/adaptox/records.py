@@ -22,6 +22,8 @@ IntArray = npt.NDArray[np.int64]
 
 # (stage, done, total): called now and then by work that takes time.
 Progress = Callable[[str, int, int], None]
+# The stage of who waits for another process that makes the same.
+WAITING = "waiting for another process"
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 

@@ -121,7 +121,7 @@ def make_start(config: Config, progress: Progress = silent) -> None:
     """
     if not start.is_missing(config):
         return
-    with start.alone():
+    with start.alone(progress):
         if not start.is_missing(config):
             return
         if train.is_main_process():

@@ -6,12 +6,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
-from filelock import FileLock
-
+from adaptox import config as settings
 from adaptox.adapt.folder import CONFIG, METRICS
 from adaptox.config import START, Config
-from adaptox.errors import StorageError, storage_errors
+from adaptox.errors import StorageError
 from adaptox.model import start
+from adaptox.records import WAITING, Progress
 
 
 def is_missing(config: Config) -> bool:
@@ -25,20 +25,22 @@ def is_begun() -> bool:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(progress: Progress) -> Iterator[None]:
     """Let one run at a time make it; others wait, and find it made.
+
+    Args:
+        progress: told of the wait.
 
     Raises:
         StorageError: the folder that it is kept in cannot be written.
     """
     place = start.run_folder()
     # Processes of one launch make it together.
-    lock = nullcontext() if "WORLD_SIZE" in os.environ else FileLock(place.with_name(f"{place.name}.lock"))
+    launched = "WORLD_SIZE" in os.environ
+    turn = nullcontext() if launched else settings.alone(place, lambda on: progress(WAITING, int(not on), 1))
     try:
-        with storage_errors(place):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with lock:
-                yield
+        with turn:
+            yield
     except StorageError as error:
         raise StorageError(
             f"{error} (base {START} is made and kept there: ADAPTOX_CACHE names another place, and base.name = "

@@ -27,7 +27,7 @@ _UNBROKEN = 10_000
 def progress() -> Iterator[records.Progress]:
     """Show what takes longer than two seconds; no bars when the error stream is no terminal.
 
-    A base that is made first is announced anyway.
+    A base that is made first, and a wait for another process, are announced anyway.
 
     Yields:
         A callback for work that reports (stage, done, total).
@@ -57,6 +57,8 @@ def progress() -> Iterator[records.Progress]:
 def _announce(stage: str, done: int, total: int) -> None:
     if stage == START and done == 0:
         note(f"base {START} is made first, once on this machine; --base minilm does without")
+    if stage == records.WAITING and done == 0:
+        note("another process is making what this one needs: waiting for it")
 
 
 def fail(message: str) -> None:

@@ -13,7 +13,7 @@ from adaptox.config.data_sections import (
     SourceConfig,
     TextConfig,
 )
-from adaptox.config.kept import cache_root
+from adaptox.config.kept import alone, cache_root
 from adaptox.config.reading import load, override, parse, read_toml, resolved_json
 from adaptox.config.recipe import RECIPE, START, START_RECIPE
 from adaptox.config.sections import (
@@ -64,6 +64,7 @@ __all__ = [
     "TextConfig",
     "ThresholdConfig",
     "TrainConfig",
+    "alone",
     "cache_root",
     "load",
     "override",

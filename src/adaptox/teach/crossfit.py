@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import cast, get_args
 
 import numpy as np
-from filelock import FileLock
 
 from adaptox import config as settings
 from adaptox import text
 from adaptox.config import Config, DistillConfig, Grams, LexiconConfig, cache_root
 from adaptox.decide import fit_platt, logit
-from adaptox.errors import ConfigError, DataError, storage_errors
+from adaptox.errors import ConfigError, DataError
 from adaptox.lexicon import fit_part
-from adaptox.records import Example, FloatArray, IntArray, Progress
+from adaptox.records import WAITING, Example, FloatArray, IntArray, Progress
 from adaptox.teach.folds import CrossFit, Held, folds_key, is_scored, split_folds
 from adaptox.teach.values import MakeStart, Member, start_is_there
 
@@ -117,11 +116,8 @@ def _networks(
     plain = [replace(row, teacher={}) for row in rows]
     folder = cache_root() / "crossfit" / folds_key(config, config.teach.folds, plain)
     folds = CrossFit(config, config.teach.folds, _SETTING, folder, True, progress)
-    with storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Another process that trains the same network writes the same checkpoints: who waited finds it finished.
-        lock = FileLock(folder.with_name(f"{folder.name}.lock")).acquire()
-    with lock:
+    # Another process that trains the same network writes the same checkpoints: who waited finds it finished.
+    with settings.alone(folder, lambda on: progress(WAITING, int(not on), 1)):
         held = cast(Held, folds.score(rows))  # None in helper processes alone
     position = {row.id: index for index, row in enumerate(held.examples)}
     order = [position[row.id] for row in labelled]
