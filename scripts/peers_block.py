@@ -1,4 +1,4 @@
-"""What docs/RESULTS.md says of other tools on the same rows: the table of benchmarks/peers.py."""
+"""What docs/RESULTS.md says of other tools: the table of benchmarks/peers.py, and what others published."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from study_blocks import LEVEL, METRICS, difference, interval_of
+from study_blocks import LEVEL, METRICS, NOTHING_YET, difference, interval_of
 
-from adaptox.report.phrases import count, number, with_interval
+from adaptox.report.phrases import count, listed, number, parameters, with_interval
 
 _OURS = "adaptox-recipe"
 # What times are told in.
@@ -43,6 +43,27 @@ def peers(results: Path) -> str:
         f"four trainings. {found['hardware']} ([script](benchmarks/peers.py), [result](docs/results/peers.json))."
     )
     return "\n".join(["What other tools make of the same rows:", "", *lines, "", end])
+
+
+def published(results: Path) -> str:
+    """Say what others publish of the same test split; nobody ran it here."""
+    path = results / "published.json"
+    if not path.is_file():
+        return NOTHING_YET
+    found = json.loads(path.read_text(encoding="utf-8"))
+    told = [
+        f"{one['name']} ({one['what']}{_size(one['parameters'])}) has AUPRC {number(one['auprc'])} and F1 "
+        f"{number(one['f1'])}"
+        for one in found["systems"]
+    ]
+    return (
+        f"Published, not run here, without intervals: on {found['of']}, {listed(told)} "
+        f"([model card]({found['source']}))."
+    )
+
+
+def _size(weights: int | None) -> str:
+    return f", {parameters(weights)} parameters" if weights else ""
 
 
 def _line(name: str, one: Mapping[str, Any], gain: Mapping[str, Any] | None, unit: Mapping[str, Any]) -> str:

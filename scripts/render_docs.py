@@ -23,7 +23,7 @@ from typing import Any
 
 import seeds_block
 from ablation_block import ablation
-from peers_block import peers
+from peers_block import peers, published
 from settings_page import GENERATED, settings_page
 from study_blocks import NOTHING_YET, collapse, eight_runs, interval_of
 from typer.main import get_command
@@ -38,14 +38,14 @@ ROOT = Path(__file__).resolve().parents[1]
 # on the same rows before they have seen any of their like.
 HEADLINE = "toxic-chat-all-from-comments"
 BEFORE: Mapping[str, str] = {
-    "comments-on-toxic-chat": "one of its kind that knows comments only",
-    "minilm-prompts-on-toxic-chat": "one that learned the prompts written for adaptox, whose themes are what "
-    "networks missed on its training rows,",
+    "comments-on-toxic-chat": "a network of the same size that learned comments only",
+    "minilm-prompts-on-toxic-chat": "one that learned the prompts written for adaptox (their themes are what "
+    "networks missed on ToxicChat's training rows)",
 }
 # The pages with markers, and whose they are.
 FILLED: Mapping[str, tuple[str, ...]] = {
     "README.md": ("headline", "recipes"),
-    "docs/RESULTS.md": ("best", "ablation", "peers", "speed", "study", "collapse", "figure", "table"),
+    "docs/RESULTS.md": ("best", "ablation", "peers", "published", "speed", "study", "collapse", "figure", "table"),
 }
 # Blocks link to files from the root of the checkout.
 LINK = re.compile(r"\]\((?!https?:)([^)]+)\)")
@@ -74,6 +74,7 @@ def pages(root: Path) -> dict[str, str]:
         "best": seeds_block.best(results),
         "ablation": ablation(results),
         "peers": peers(results),
+        "published": published(results),
         "speed": f"{speed(results / 'train-speed.json')} {steps(results / 'adapter-speed.json')}".strip(),
         "study": eight_runs(results),
         "collapse": collapse(results),
@@ -116,7 +117,7 @@ def headline(results: Path) -> str:
     ]
     brackets = f"Brackets are {100 * run['confidence']:.0f} % intervals over prompt families."
     told = f"{sentence}. {seeds_block.brackets(seeds) if seeds else brackets}"
-    return f"{told} Not trained on ToxicChat, {'; '.join(others)}." if others else told
+    return f"{told} Without training on ToxicChat, {'; '.join(others)}." if others else told
 
 
 def _slice(path: Path, code: str) -> dict[str, Any] | None:
@@ -137,7 +138,7 @@ def figure(root: Path) -> str:
     if not found:
         return ""
     shown = f"![Precision against recall on the test split, with the chosen threshold]({found})"
-    told = f"The run `{HEADLINE}` on F, one seed, and what it started from; the best recipe stands further down."
+    told = f"The run `{HEADLINE}` on F, one seed, without words, and what it started from."
     return f"{shown}\n\n{told}"
 
 

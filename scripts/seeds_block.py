@@ -66,7 +66,7 @@ def headline(found: Mapping[str, Any], weights: str) -> str:
     main = recipe["with_words"]["test"]["F"]
     return (
         f"On the official test split of ToxicChat (F: {count(main['n'])} rows, {count(main['positives'])} toxic), "
-        f"an encoder of {weights} parameters, with words beside it, reaches **AUPRC "
+        f"a network of {weights} parameters, with a regression on words beside it, reaches **AUPRC "
         f"{with_interval(interval_of(main['auprc']))}** and F1 {with_interval(interval_of(main['f1']))}, the means "
         f"of {len(recipe['seeds'])} seeds"
     )
@@ -104,7 +104,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
             if voice == "ensemble" and len(recipe["seeds"]) < 2:
                 continue
             cells = [_cell(recipe[voice], part, name, metric) for part, name, metric, _ in _COLUMNS]
-            seeds = "1" if voice == "ensemble" else str(len(recipe["seeds"]))
+            seeds = f"{len(recipe['seeds'])} as one" if voice == "ensemble" else str(len(recipe["seeds"]))
             yield f"| {_name(recipe)}, {what} | {seeds} | {' | '.join(cells)} |"
 
 
@@ -142,7 +142,7 @@ def _gain(found: Mapping[str, Any]) -> str:
 
 
 def _against(found: Mapping[str, Any]) -> Iterator[str]:
-    """Compare each recipe with the one of its name that was the best before."""
+    """Compare each recipe with the one of its name that was measured before."""
     for recipe in found["recipes"]:
         if "against" not in recipe:
             continue
@@ -154,8 +154,8 @@ def _against(found: Mapping[str, Any]) -> Iterator[str]:
             gains.append(f"{metric} {told} ({gain['verdict']}; p {p_value(gain['p_holm'])} after Holm)")
         differing = ", ".join(_differing(recipe["config"], other["config"]))
         yield (
-            f"Beside the best before ({other['commit']}, {differing}), {_name(recipe)}, {len(other['seeds'])} "
-            f"seeds, on F: {', '.join(gains)}."
+            f"{_name(recipe)}, less the same with {differing} ({len(other['seeds'])} seeds, {other['commit']}), "
+            f"on F: {', '.join(gains)}."
         )
 
 
@@ -171,6 +171,6 @@ def _differing(now: Mapping[str, Any], before: Mapping[str, Any], prefix: str = 
 def brackets(found: Mapping[str, Any]) -> str:
     """Say what the brackets are."""
     return (
-        f"Brackets are {100 * found['confidence']:.0f} % intervals over prompt families and seeds "
-        f"({count(found['resamples'])} resamples)."
+        f"Brackets are {100 * found['confidence']:.0f} % intervals over seeds and families of prompts that repeat "
+        f"one another ({count(found['resamples'])} resamples)."
     )

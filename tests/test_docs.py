@@ -178,15 +178,15 @@ def test_results_fill_the_pages(checkout, render_docs):
     write(results / render_docs.HEADLINE / "metrics.json", metrics(0.85))
     pages = render_docs.pages(checkout)
     assert "**AUPRC .850 [.830–.870]**" in block(pages, "headline")
-    assert "knows comments only" not in block(pages, "headline")
+    assert "learned comments only" not in block(pages, "headline")
     assert f"| {render_docs.HEADLINE} |" in block(pages, "table")
 
     write(results / "comments-on-toxic-chat" / "metrics.json", metrics(0.45, model={}))
     assert ".450 [.430–.470]" in block(render_docs.pages(checkout), "headline")
     write(results / "minilm-prompts-on-toxic-chat" / "metrics.json", metrics(0.65, model={}))
     told = block(render_docs.pages(checkout), "headline")
-    assert "knows comments only has AUPRC .450 [.430–.470]" in told
-    assert "missed on its training rows, has AUPRC .650 [.630–.670]" in told
+    assert "learned comments only has AUPRC .450 [.430–.470]" in told
+    assert "missed on ToxicChat's training rows) has AUPRC .650 [.630–.670]" in told
 
 
 def seeds(verdict):
@@ -221,18 +221,18 @@ def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs,
     write(results / "study-best" / "seeds.json", seeds(verdict))
     pages = render_docs.pages(checkout)
     assert "**AUPRC .870 [.850–.890]** and F1 .870 [.850–.890], the means of 2 seeds" in block(pages, "headline")
-    assert "over prompt families and seeds" in block(pages, "headline")
+    assert "over seeds and families of prompts that repeat one another" in block(pages, "headline")
     found = block(pages, "best")
     assert words in found
     assert "+.030 [+.010 to +.050]" in found
     assert "| LoRA from minilm-prompts, with words | 2 | .870 [.850–.890] ± .004 |" in found.replace(
         "\N{NO-BREAK SPACE}", " "
     )
-    assert "the seeds together | 1 |" in found
+    assert "the seeds together | 2 as one |" in found
     level = ".870 [.850–.890]"
     short = f"| LoRA from minilm-prompts | 2 | {' | '.join([level] * 6)} |"
     assert short in block(pages, "recipes").replace("\N{NO-BREAK SPACE}", " ")
-    assert "Beside" not in found
+    assert "less the same with" not in found
 
 
 def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
@@ -244,9 +244,7 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     found["recipes"][0] |= {"against": other, "config": now}
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", found)
     told = block(render_docs.pages(checkout), "best")
-    assert (
-        'Beside the best before (abc, `base.name = "runs/old"`), LoRA from new, 2 seeds, on F: AUPRC +.010' in told
-    )
+    assert 'LoRA from new, less the same with `base.name = "runs/old"` (2 seeds, abc), on F: AUPRC +.010' in told
     assert "(better; p .040 after Holm), F1 +.010 [-.010 to +.030] (worse; p .040 after Holm)." in told
 
 

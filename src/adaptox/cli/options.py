@@ -17,9 +17,9 @@ Given = Annotated[
     str,
     typer.Argument(
         metavar="CONFIG | DATA",
-        help="Settings (a .toml file); or data, which is trained as in configs/best.toml but for its base: a CSV, "
-        "JSONL or Parquet file, a folder, a hub id, embedded-comments, embedded-prompts or "
-        "embedded-conversations.",
+        help="Settings (a .toml file); or data: a CSV, JSONL or Parquet file, a folder, a hub id, "
+        "embedded-comments, embedded-prompts or embedded-conversations. Data named alone is split anew, kept in "
+        "English, and trained by the best recipe from minilm-prompts.",
     ),
 ]
 Base = Annotated[
@@ -31,7 +31,14 @@ Base = Annotated[
     ),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]
-Out = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Folder to write; runs/NAME if left out.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        metavar="DIR",
+        help="Folder to write; left out, it is runs/NAME, runs/NAME-data (prepare) or runs/NAME-teacher (teach).",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
 Set = Annotated[
     list[str] | None,
