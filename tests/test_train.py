@@ -504,6 +504,16 @@ def test_a_run_goes_on_with_as_many_processes_as_it_was_started_with(whole_folde
         checkpoints.latest(whole_folder, 1)
 
 
+def test_devices_of_one_process_are_no_processes(monkeypatch):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert (settings.processes(), settings.devices()) == (1, 2)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert (settings.processes(), settings.devices()) == (1, 1)
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert (settings.processes(), settings.devices()) == (4, 4)
+
+
 def test_a_moved_run_goes_on(tiny_bert, tmp_path, whole, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted(tiny_bert, Path("here"), 32, **LONG)

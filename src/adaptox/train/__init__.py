@@ -6,7 +6,7 @@ try:
     from adaptox.train.fitting import Fitted, fit
     from adaptox.train.rows import Targets, encoder_for, targets
     from adaptox.train.scale import fit_scales
-    from adaptox.train.settings import check, is_main_process, wait_for_main_process
+    from adaptox.train.settings import check, is_main_process, processes, wait_for_main_process
     from adaptox.train.soup import fit_soup
 except ModuleNotFoundError as error:
     raise MissingExtraError("train", "train", error.name or "torch") from error
@@ -20,6 +20,7 @@ __all__ = [
     "fit_scales",
     "fit_soup",
     "is_main_process",
+    "processes",
     "targets",
     "wait_for_main_process",
 ]

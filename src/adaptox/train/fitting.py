@@ -27,7 +27,7 @@ from adaptox.train import checkpoints
 from adaptox.train.callbacks import Stopwatch, callbacks
 from adaptox.train.rows import Collator, Epochs, Rows, longest_first
 from adaptox.train.scale import fit_scales
-from adaptox.train.settings import make_optimizer, processes, to_training_arguments
+from adaptox.train.settings import devices, make_optimizer, processes, to_training_arguments
 from adaptox.train.trainer import ModerationTrainer
 
 # A head that changed by less, in proportion to its weights, stayed where it was.
@@ -140,7 +140,7 @@ def _trainer(
     objective = losses.build_objective(config.loss, config.distill, prior, config.outputs.names)
     indifferent = rows.indifferent_loss(objective, arguments.device)
     # The batches that make up an update are of different lengths: it sees short and long prompts.
-    per_batch = config.train.batch_size * processes()
+    per_batch = config.train.batch_size * devices()
     with storage_errors(folder), quiet():
         trainer = ModerationTrainer(
             objective=objective,

@@ -45,7 +45,7 @@ def to_training_arguments(config: TrainConfig, seed: int, folder: Path, rows: in
         ConfigError: as `check`.
     """
     check(config)
-    per_epoch = math.ceil(math.ceil(rows / (config.batch_size * processes())) / config.accumulation)
+    per_epoch = math.ceil(math.ceil(rows / (config.batch_size * devices())) / config.accumulation)
     every = max(1, per_epoch // config.evaluations_per_epoch)
     return TrainingArguments(
         output_dir=str(folder),
@@ -121,6 +121,10 @@ def wait_for_main_process() -> None:
 
 
 def processes() -> int:
-    """Count the devices that train together: torchrun's processes, else the GPUs of this one."""
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    return launched if launched > 1 else max(1, torch.cuda.device_count())
+    """Count the processes that train together, which torchrun or accelerate launched."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def devices() -> int:
+    """Count the devices that train together: one for each process that was launched, else the GPUs of this one."""
+    return processes() if "WORLD_SIZE" in os.environ else max(1, torch.cuda.device_count())
