@@ -194,10 +194,31 @@ def test_a_refusal_or_another_word_is_no_answer(server, store):
     server.plan["text 0"] = list(NO_ANSWERS)
     cost = asked(server, store, texts(1), Chat, kind="chat", retries=len(NO_ANSWERS))
     assert (cost.calls, cost.retries) == (len(NO_ANSWERS) + 1, len(NO_ANSWERS))
-    server.plan["text 1"] = [NO_ANSWERS[0]]
-    with pytest.raises(RunError, match="expected yes or no, got 'I cannot judge this'"):
-        asked(server, store, texts(2), Chat, kind="chat", retries=0)
-    assert plan_calls(texts(2), store) == (1, 1)
+    assert cost.declined == 0
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_conversation_that_the_server_says_nothing_of_has_no_score_and_stops_no_other(server, store, filtered):
+    answer = (400, {"error": {"message": "filtered", "code": "content_filter"}}) if filtered else NO_ANSWERS[0]
+    server.plan["text 1"] = [answer] * 9
+    cost = asked(server, store, texts(3), Chat, kind="chat", retries=1)
+    assert cost.declined == 1
+    assert {key: bool(scores) for key, scores in store.scores(texts(3)).items()} == {
+        "key 0": True,
+        "key 1": False,
+        "key 2": True,
+    }
+    calls = len(server.asked)
+    again = asked(server, store, texts(3), Chat, kind="chat", retries=1)
+    assert (again.calls, again.declined) == (0, 1)
+    assert len(server.asked) == calls
+
+
+def test_a_server_that_says_nothing_of_too_many_is_not_believed(server, store):
+    server.plan["*"] = [NO_ANSWERS[0]] * 99
+    with pytest.raises(RunError, match=r"says nothing of 11 conversations: another model.*'I cannot judge this'"):
+        asked(server, store, texts(30), Chat, kind="chat", retries=0, concurrency=1)
+    assert plan_calls(texts(30), store) == (30, 0)
 
 
 def test_tokens_of_a_refusal_are_part_of_the_cost(server, store):

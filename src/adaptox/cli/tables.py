@@ -122,6 +122,8 @@ def lesson(done: Lesson) -> None:
             f"{count(cost.calls)} calls, {count(cost.retries)} of them retries, {count(tokens)} tokens, "
             f"{duration(cost.wall_s)}; {count(cost.kept)} conversations were scored before"
         )
+        if cost.declined:
+            console.say(f"the server would say nothing of {count(cost.declined)} conversations: they have no score")
 
 
 def bundle(folder: Path, manifest: bundles.Manifest) -> None:

@@ -26,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _MINUTE_S = 60.0
 _GO_ON = "the same command goes on from there"
+# A server that says nothing of more of the conversations than both of these is not the teacher that was wanted.
+_MOST_DECLINED, _MOST_DECLINED_SHARE = 10, 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Cost:
         calls: attempts, failed ones too.
         retries: those that repeated a failed one.
         kept: conversations that the store had an answer to before.
+        declined: conversations that the server would say nothing of, now or before; they have no score.
         prompt_tokens: of these calls, where the server says.
         completion_tokens: likewise.
         wall_s: seconds that asking took.
@@ -44,6 +47,7 @@ class Cost:
     calls: int
     retries: int
     kept: int
+    declined: int
     prompt_tokens: int
     completion_tokens: int
     wall_s: float
@@ -69,7 +73,8 @@ def ask_all(
 ) -> Cost:
     """Ask about every conversation that the store has no answer to, and keep each answer as it comes.
 
-    Runs an event loop, so it is not for use within one. However it ends, answers that came are in the store.
+    Runs an event loop, so it is not for use within one. However it ends, answers that came are in the store. A
+    conversation that the server says nothing of, after all attempts, is kept without a score once the rest has one.
 
     Args:
         conversations: key → conversation.
@@ -94,7 +99,7 @@ def ask_all(
         except ImportError as error:
             raise MissingExtraError("teach", "teach", package) from error
     started_s = time.perf_counter()
-    known = store.known(conversations)
+    known = store.read(conversations)
     needed = {key: conversation for key, conversation in conversations.items() if key not in known}
     asking = _Asking(needed, ask, store, config, progress, names)
     if needed:
@@ -106,6 +111,7 @@ def ask_all(
         asking.calls,
         asking.retries,
         len(known),
+        len(asking.declined) + sum(not answer.scores for answer in known.values()),
         asking.prompt_tokens,
         asking.completion_tokens,
         time.perf_counter() - started_s,
@@ -131,6 +137,7 @@ class _Asking:
         self._trouble: Exception | None = None
         self._workers: set[asyncio.Task[None]] = set()
         self._calling: set[asyncio.Task[None]] = set()
+        self.declined: list[str] = []
         self.done = self.calls = self.retries = self.prompt_tokens = self.completion_tokens = 0
 
     def state(self) -> str:
@@ -151,6 +158,8 @@ class _Asking:
             await self._ask.close()
         if self._trouble is not None:
             raise self._trouble
+        for key in self.declined:
+            self._store.keep(key, Answer({}))
 
     async def _work(self) -> None:
         """Ask about one conversation after the other, until there is none left or there is trouble."""
@@ -158,7 +167,7 @@ class _Asking:
             try:
                 await self._retried(key)
             except CallError as error:
-                self._stop(self._given_up(key, error))
+                self._give_up(key, error)
             except ConfigError as error:
                 self._stop(ConfigError(f"{error}; {self.state()}"))
             except RunError as error:
@@ -221,6 +230,20 @@ class _Asking:
     def _count_retry(self, state: RetryCallState) -> None:
         self.retries += 1
         _LOG.info("a call failed, the next attempt is in %.1f s: %s", state.upcoming_sleep, _error(state))
+
+    def _give_up(self, key: str, error: CallError) -> None:
+        """Do without the score of a conversation that the server says nothing of; any other failure ends all."""
+        if not error.declined or self._trouble is not None or self.retries >= self._config.retry_budget:
+            self._stop(self._given_up(key, error))
+            return
+        self.declined.append(key)
+        if len(self.declined) > max(_MOST_DECLINED, _MOST_DECLINED_SHARE * len(self._needed)):
+            self._stop(
+                RunError(
+                    f"the teacher says nothing of {len(self.declined)} conversations: another model, or another "
+                    f"teach.policy, may answer; {self.state()}. The last failure: {error}"
+                )
+            )
 
     def _given_up(self, key: str, error: CallError) -> Exception:
         """Say why a conversation has no answer."""

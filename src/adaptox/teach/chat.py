@@ -85,6 +85,7 @@ class Chat:
         except (IndexError, KeyError, TypeError, ValueError, AttributeError):
             raise CallError(
                 f"expected yes or no, got {self._server.shown(repr(_content(found)))}",
+                declined=True,
                 prompt_tokens=prompt_tokens,
                 completion_tokens=completion_tokens,
             ) from None

@@ -32,6 +32,8 @@ _LONGEST_ASKED_S = 900.0
 _SHOWN = 200
 _AGAIN = frozenset((408, 409, 429))
 _NOT_HERE = frozenset((404, 405))
+# What a server calls its refusal to hand on a text at all.
+_FILTERED = frozenset(("content_filter", "content_policy_violation"))
 _NO_CREDIT = frozenset(("insufficient_quota", "billing_hard_limit_reached"))
 
 
@@ -58,6 +60,7 @@ class CallError(Exception):
 
     Attributes:
         again: another attempt may give one.
+        declined: the server is well and says nothing of this conversation, which may be the end of it.
         pause_s: how long the server asks to wait, None if it does not say.
         prompt_tokens: paid for all the same.
         completion_tokens: likewise.
@@ -68,12 +71,14 @@ class CallError(Exception):
         message: str,
         *,
         again: bool = True,
+        declined: bool = False,
         pause_s: float | None = None,
         prompt_tokens: int = 0,
         completion_tokens: int = 0,
     ) -> None:
         super().__init__(message)
         self.again = again
+        self.declined = declined
         self.pause_s = pause_s
         self.prompt_tokens = prompt_tokens
         self.completion_tokens = completion_tokens
@@ -174,7 +179,8 @@ class Server:
         pause_s = _asked_pause_s(error.response.headers)
         if pause_s is not None and pause_s > _LONGEST_ASKED_S:
             return RunError(f"{config.url} asks for a pause of {pause_s:.0f} s ({said}): wait for it")
-        return CallError(said, again=status in _AGAIN or status >= 500, pause_s=pause_s)
+        again = status in _AGAIN or status >= 500
+        return CallError(said, again=again, declined=error.code in _FILTERED, pause_s=pause_s)
 
 
 def _host(url: str) -> str:

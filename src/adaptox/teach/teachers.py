@@ -127,7 +127,7 @@ def _from_server(rows: Sequence[Example], config: Config, progress: Progress) ->
         cost = ask_all(conversations, ask, store, config.teach, progress, names)
         known: Mapping[str, Mapping[str, float]] = store.scores(conversations)
     if target:
-        known = {key: {target: found[SCORE]} for key, found in known.items()}
+        known = {key: {target: found[SCORE]} if found else {} for key, found in known.items()}
     there = tuple(sorted({name for found in known.values() for name in found}))
     targets = config.teach.targets or there
     unknown = [name for name in targets if name not in there]
