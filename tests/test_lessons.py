@@ -174,6 +174,13 @@ def test_a_teacher_that_trains_is_refused_in_a_launch_of_several_processes(tiny_
         make_lesson(config_of(tiny_bert, csv, members=["settings"]), tmp_path / "teacher")
 
 
+def test_a_label_that_no_row_has_is_refused_before_anything_is_trained(tiny_bert, csv, tmp_path, seen):
+    config = config_of(tiny_bert, csv, members=["settings"]).model_copy(update={"labels": ("toxicity", "rude")})
+    with pytest.raises(DataError, match="expected rows of both classes of 'rude': leave it out of labels"):
+        make_lesson(config, tmp_path / "teacher")
+    assert seen == []
+
+
 def test_an_interrupted_teacher_goes_on_with_the_next_fold(tiny_bert, csv, tmp_path, seen):
     config = config_of(tiny_bert, csv, members=["settings"])
 

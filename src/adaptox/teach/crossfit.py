@@ -59,11 +59,12 @@ def crossfit(
 
     Raises:
         ConfigError: a member that is neither known nor a settings file, or several processes.
-        DataError: too few rows of a class.
+        DataError: too few rows of a class, or none.
     """
     target = config.label_set.target
     labelled = tuple(row for row in rows if is_scored(row, target))
     fold_of = split_folds(labelled, config, config.teach.folds, _SETTING)
+    _check_classes(labelled, config.labels)
     members = []
     for name, chosen in _members(config):
         if isinstance(chosen, Config):
@@ -77,6 +78,15 @@ def crossfit(
     mean = np.mean([logit(member.probs) for member in members], axis=0)
     ensemble = Member("ensemble", _calibrated(mean, labelled, config.labels))
     return Crossfitted(labelled, ensemble.probs, (*members, ensemble))
+
+
+def _check_classes(labelled: Sequence[Example], labels: Sequence[str]) -> None:
+    """Refuse, before anything is trained, a label that nothing can be calibrated on."""
+    for label in labels:
+        if len({row.labels[label] for row in labelled if label in row.labels}) < 2:
+            raise DataError(
+                f"expected rows of both classes of {label!r}: leave it out of labels, or give more data"
+            )
 
 
 def _members(config: Config) -> list[tuple[str, Config | Grams]]:
