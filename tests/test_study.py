@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import tiny
 from adaptox import study as studies
@@ -20,7 +22,7 @@ from adaptox.adapt import read_and_prepare
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError, RunError
 from adaptox.evaluate import METRICS, holm
 from adaptox.records import silent
-from adaptox.study import StudyConfig, load_study, plan
+from adaptox.study import StudyConfig, load_study, plan, worker
 from adaptox.study.keys import Keys
 from adaptox.study.pairs import resamples_for
 from adaptox.study.panels import read_panels, whose
@@ -310,6 +312,27 @@ def test_a_study_of_several_processes_that_is_stopped_and_killed_leaves_no_orpha
 def _takes_ctrl_c() -> None:
     """Undo what a shell does to its background jobs."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def test_a_run_that_torch_gives_up_is_a_failed_one(tiny_bert, csv, tmp_path, monkeypatch):
+    def too_large(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(worker, "adapt", too_large)
+    (run, *_) = plan(StudyConfig.model_validate(tables(tiny_bert, csv)))
+    ended = worker.make(worker.Order(run, tmp_path / "run", "key", "", 1, ""), lambda *_: None)
+    assert ended.error == "OutOfMemoryError: CUDA out of memory"
+
+
+def test_a_gpu_is_counted_among_those_that_are_visible(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
+    monkeypatch.setenv("ADAPTOX_VISIBLE_DEVICES", "2,3")  # so that it is put back
+    monkeypatch.delenv("ADAPTOX_VISIBLE_DEVICES")
+    for device, visible in (("cuda:1", "3"), ("cuda:0", "2"), ("cpu", ""), ("", "")):
+        worker.choose_device(device)
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
+    with pytest.raises(ConfigError, match=r"--device cuda:2: CUDA_VISIBLE_DEVICES = '2,3' shows 2 GPUs"):
+        worker.choose_device("cuda:2")
 
 
 def test_a_study_in_which_every_run_fails_is_an_error(tiny_bert, csv, tmp_path):

@@ -65,6 +65,8 @@ def _rows(table: Any) -> ScoredRows:
         # A slice of another part is null here.
         if name.startswith(_SLICE) and not table.column(name).null_count
     }
+    # The slice of all rows comes first, and the other part's columns may stand before it.
+    slices = dict(sorted(slices.items(), key=lambda one: not all(one[1].to_pylist())))
     return ScoredRows(
         ids=tuple(table.column("id").to_pylist()),
         probs=table.column("prob").to_numpy(),

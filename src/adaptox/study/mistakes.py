@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from adaptox.evaluate import Interval, ScoredRows
+from adaptox.evaluate import ScoredRows
 from adaptox.evaluate.resample import draw_weights, interval
-from adaptox.records import BoolArray
+from adaptox.records import BoolArray, FloatArray
 from adaptox.report.study.values import ErrorShare, StudyMistake
 from adaptox.study.results import TWIN_FREE, Result
 
@@ -59,9 +60,14 @@ def error_shares(
             continue
         rows = runs[0].seeds[0].own.rows
         kinds = _kinds(rows, texts[panel])
-        weights = np.concatenate(list(draw_weights(rows.groups, runs[0].seeds[0].own.resamples, seed)))
-        for result in runs:
-            shares += list(_shares(result, kinds, weights))
+        cells = [cell for result in runs for cell in _cells(result, kinds)]
+        # Of each cell, the rows that are decided wrongly and all of them.
+        masks = np.stack([mask for cell in cells for mask in (cell.wrong, cell.among)], axis=1).astype(np.float64)
+        chunks = draw_weights(rows.groups, runs[0].seeds[0].own.resamples, seed)
+        sums = np.concatenate([chunk @ masks for chunk in chunks])
+        with np.errstate(invalid="ignore"):
+            draws = sums[:, ::2] / sums[:, 1::2]
+        shares += [_share(cell, draws[:, column]) for column, cell in enumerate(cells)]
     return tuple(shares)
 
 
@@ -115,19 +121,32 @@ def _twins(rows: ScoredRows) -> BoolArray | None:
     return next((~rows.slices[name] for name in _TWIN_FREE if name in rows.slices), None)
 
 
-def _shares(result: Result, kinds: Mapping[str, BoolArray], weights: np.ndarray) -> Iterator[ErrorShare]:
-    own = result.seeds[0].own
-    wrong = _wrong(result)
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """The rows of a kind and of one class, and those among them that a run decides wrongly; (rows,) each."""
+
+    result: Result
+    kind: Literal["miss", "false alarm"]
+    name: str
+    among: BoolArray
+    wrong: BoolArray
+
+
+def _cells(result: Result, kinds: Mapping[str, BoolArray]) -> Iterator[_Cell]:
+    truth, wrong = result.seeds[0].own.rows.truth, _wrong(result)
     sides: tuple[tuple[Literal["miss", "false alarm"], int], ...] = (("false alarm", 0), ("miss", 1))
-    for kind, truth in sides:
+    for kind, value in sides:
         for name, member in kinds.items():
-            among = member & (own.rows.truth == truth)
-            if not among.any():
-                continue
-            with np.errstate(invalid="ignore"):
-                draws = weights[:, among & wrong].sum(axis=1) / weights[:, among].sum(axis=1)
-            share: Interval = interval(float(wrong[among].mean()), draws, own.confidence)
-            yield ErrorShare(result.run.panel, result.run.name, kind, name, int(among.sum()), share)
+            among = member & (truth == value)
+            if among.any():
+                yield _Cell(result, kind, name, among, among & wrong)
+
+
+def _share(cell: _Cell, draws: FloatArray) -> ErrorShare:
+    run, own = cell.result.run, cell.result.seeds[0].own
+    n = int(cell.among.sum())
+    share = interval(float(cell.wrong.sum() / n), draws, own.confidence)
+    return ErrorShare(run.panel, run.name, cell.kind, cell.name, n, share)
 
 
 def _wrong(result: Result) -> BoolArray:

@@ -81,7 +81,8 @@ def read_seed(folder: Path, config: EvaluateConfig, seed: int, twins: Set[str] =
     own_draws = bootstrap(rows, threshold["value"], config.resamples, seed)
     own = measure(rows, label, threshold["value"], threshold["origin"], config, own_draws)
     learned_draws, learned = own_draws, own
-    if threshold["origin"] != learned_at.origin and learned_at.value is not None:
+    # Where it was learned on folds, the origin says so after a comma, and no other has to be learned.
+    if threshold["origin"].partition(",")[0] != learned_at.origin and learned_at.value is not None:
         learned_draws = bootstrap(rows, learned_at.value, config.resamples, seed)
         learned = measure(rows, label, learned_at.value, learned_at.origin, config, learned_draws)
     history = json.loads((folder / HISTORY).read_text(encoding="utf-8"))

@@ -18,7 +18,7 @@ import transformers
 
 from adaptox.adapt import adapt
 from adaptox.adapt.folder import CONFIG, METRICS
-from adaptox.errors import AdaptoxError, InterruptedRunError, storage_errors
+from adaptox.errors import AdaptoxError, ConfigError, InterruptedRunError, storage_errors
 from adaptox.records import Progress
 from adaptox.study.grid import Planned
 
@@ -26,6 +26,8 @@ from adaptox.study.grid import Planned
 Report = tuple[str, str, int, int]
 
 _REPORT_EVERY_S = 0.5
+# Holds what CUDA_VISIBLE_DEVICES was at first; all of them where it was not set.
+_VISIBLE, _ALL = "ADAPTOX_VISIBLE_DEVICES", "all"
 _reports: Queue[Report] | None = None
 _stop: Event | None = None
 
@@ -87,10 +89,23 @@ def make_reporting(order: Order) -> Ended:
 def choose_device(device: str) -> None:
     """Let this process see one device: ``cpu``, or a GPU such as ``cuda:1``; empty leaves what is there.
 
-    It is read when the GPU is first used, so whatever trains in a process has to come later.
+    It is read when the GPU is first used, so whatever trains in a process has to come later. GPUs are counted among
+    those that this machine's scheduler left visible.
+
+    Raises:
+        ConfigError: fewer GPUs are visible.
     """
-    if device:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "" if device == "cpu" else device.removeprefix("cuda:")
+    if not device:
+        return
+    # What was visible at first, for this process and those that it starts.
+    visible = os.environ.setdefault(_VISIBLE, os.environ.get("CUDA_VISIBLE_DEVICES", _ALL))
+    chosen = "" if device == "cpu" else device.removeprefix("cuda:")
+    if chosen and visible != _ALL:
+        there = [one.strip() for one in visible.split(",") if one.strip()]
+        if int(chosen) >= len(there):
+            raise ConfigError(f"--device {device}: CUDA_VISIBLE_DEVICES = {visible!r} shows {len(there)} GPUs")
+        chosen = there[int(chosen)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = chosen
 
 
 def make(order: Order, report: Callable[[str, str, int, int], None]) -> Ended:
@@ -113,6 +128,8 @@ def make(order: Order, report: Callable[[str, str, int, int], None]) -> Ended:
         raise
     except AdaptoxError as failure:
         error = str(failure)
+    except (RuntimeError, MemoryError) as failure:  # of torch, such as a GPU whose memory is too small for this run
+        error = f"{type(failure).__name__}: {failure}"
     return Ended(order.run.label, error, time.perf_counter() - start)
 
 
