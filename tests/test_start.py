@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,16 @@ def config(tmp_path, making) -> Config:
     return tiny.settings(Path(START), tiny.write_csv(tmp_path / "mine.csv", tiny.texts()))
 
 
+@contextmanager
+def as_pressed() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, as in a terminal."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def watching(steps: list[int], stop_at: int = 0):
     """Give a progress callback that notes how long each training is, and may press Ctrl-C."""
 
@@ -72,18 +84,25 @@ def test_it_is_made_on_first_use_and_kept(tmp_path, making, config):
 
 
 def test_the_same_command_goes_on_with_one_that_was_stopped(tmp_path, config):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.raises(InterruptedRunError, match="while minilm-prompts was made; the same command goes on"):
-            adapt(config, tmp_path / "run", progress=watching([], stop_at=25))
-    finally:
-        signal.signal(signal.SIGINT, before)
+    stopped = pytest.raises(InterruptedRunError, match="while minilm-prompts was made; the same command goes on")
+    with stopped, as_pressed():
+        adapt(config, tmp_path / "run", progress=watching([], stop_at=25))
     assert is_start_missing(config)
     assert not (tmp_path / "run").exists()
     assert any(start.run_folder().joinpath("checkpoints").iterdir())
     adapt(config, tmp_path / "run")
     assert not is_start_missing(config)
     assert not start.run_folder().joinpath("checkpoints").exists()
+
+
+def test_one_that_was_begun_otherwise_is_made_anew(tmp_path, config):
+    with pytest.raises(InterruptedRunError), as_pressed():
+        adapt(config, tmp_path / "run", progress=watching([], stop_at=25))
+    for state in start.run_folder().glob("checkpoints/*/rng_state.pth"):
+        state.rename(state.with_name("rng_state_0.pth"))
+    trained: list[int] = []
+    adapt(config, tmp_path / "run", progress=watching(trained))
+    assert len(trained) == 2
 
 
 def test_who_waited_for_another_process_finds_it_made(tmp_path, making, config, capsys):

@@ -150,19 +150,22 @@ def check_free(path: Path, overwrite: bool, needed: Iterable[str]) -> None:
     _check_nothing_lost(path, needed)
 
 
-def create(path: Path, config: Config, prepared: Prepared, overwrite: bool) -> RunFolder:
+def create(path: Path, config: Config, prepared: Prepared, resume: bool, overwrite: bool) -> RunFolder:
     """Make the run folder, or enter the one that is resumed, and write settings and data into it.
 
     Args:
-        path: checked by `check`.
+        path: checked by `check` before the data was read, and once more: another run may have come in between.
         config: the run's settings.
         prepared: the run's data.
+        resume: go on with the run that is there.
         overwrite: remove what is there.
 
     Raises:
+        InputError: as `check`.
         DataError: the rows, the base or the teacher of the run that is resumed are others by now.
         StorageError: the disk refused; a new folder is gone again then.
     """
+    check(path, config, resume, overwrite)
     new = overwrite or not _is_occupied(path)
     folder = RunFolder(path)
     models = needs.models(config)

@@ -16,7 +16,7 @@ from adaptox.adapt.judge import conversations, judge_base, judge_model
 from adaptox.adapt.story import Outcome, tell
 from adaptox.adapt.words import learn_words, weigh_words
 from adaptox.config import START, Config
-from adaptox.errors import InterruptedRunError
+from adaptox.errors import InputError, InterruptedRunError
 from adaptox.evaluate import Evaluation
 from adaptox.model.start import recipe, run_folder
 from adaptox.records import Progress, silent
@@ -83,7 +83,7 @@ def adapt(
     encoder = train.encoder_for(base, config)
     attached = model.attach(base.network, config.adapter, config.seed, base.prompt)
     share = model.share(attached)
-    folder = folders.create(out, config, parts, overwrite) if main else RunFolder(out)
+    folder = folders.create(out, config, parts, resume, overwrite) if main else RunFolder(out)
     trained = train_and_hold(config, parts, attached, encoder, folder.checkpoints, resume, progress)
     fitted, held = trained.fitted, trained.held
     if held is None:
@@ -127,9 +127,20 @@ def make_start(config: Config, progress: Progress = silent) -> None:
         if train.is_main_process():
             progress(START, 0, 1)
         try:
-            adapt(recipe(), run_folder(), resume=start.is_begun(), progress=progress)
+            _make_start(progress)
         except InterruptedRunError as error:
             raise InterruptedRunError(f"stopped while {START} was made; the same command goes on") from error
         train.wait_for_main_process()  # which writes the bundle
         if train.is_main_process():
             progress(START, 1, 1)
+
+
+def _make_start(progress: Progress) -> None:
+    begun = start.is_begun()
+    try:
+        adapt(recipe(), run_folder(), resume=begun, progress=progress)
+    except InputError:
+        if not begun:
+            raise
+        # What was begun cannot be gone on with, and nobody named this folder: it is made anew.
+        adapt(recipe(), run_folder(), overwrite=True, progress=progress)

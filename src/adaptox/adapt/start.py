@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 from adaptox import config as settings
+from adaptox import train
 from adaptox.adapt.folder import CONFIG, METRICS
 from adaptox.config import START, Config
 from adaptox.errors import StorageError
@@ -36,7 +36,7 @@ def alone(progress: Progress) -> Iterator[None]:
     """
     place = start.run_folder()
     # Processes of one launch make it together.
-    launched = "WORLD_SIZE" in os.environ
+    launched = train.processes() > 1
     turn = nullcontext() if launched else settings.alone(place, lambda on: progress(WAITING, int(not on), 1))
     try:
         with turn:
