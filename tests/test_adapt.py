@@ -18,7 +18,8 @@ import adaptox
 import tiny
 from adaptox import bundle as bundles
 from adaptox import model, prepare
-from adaptox.adapt import Adaptation, adapt, assess, is_finished, make_lesson, prepare_only, read_and_prepare
+from adaptox.adapt import Adaptation, adapt, assess, is_finished, make_lesson, prepare_only, read_and_prepare, seen
+from adaptox.adapt import folder as folders
 from adaptox.adapt import run as room
 from adaptox.adapt.judge import judge_base
 from adaptox.config import Config
@@ -247,6 +248,14 @@ def test_a_run_is_not_started_twice(done):
         adapt(done.config, done.folder)
 
 
+def test_a_run_that_came_in_between_is_not_entered(done):
+    prepared = read_and_prepare(done.config).prepared
+    before = (done.folder / "config.json").read_bytes()
+    with pytest.raises(InputError, match="already holds a run"):
+        folders.create(done.folder, done.config, prepared, resume=False, overwrite=False)
+    assert (done.folder / "config.json").read_bytes() == before
+
+
 def test_overwriting_starts_over(tmp_path, tiny_bert, data, unreported):
     config = tiny.settings(tiny_bert, data)
     adapt(config, tmp_path / "run")
@@ -467,6 +476,25 @@ def test_part_of_toxic_chat_is_not_taken_for_its_test_split(done, toxic_chat):
     assert "F" not in slices
     sample = adaptox.config.parse({"sources": [{"path": str(toxic_chat), "max_examples": 50}]})
     assert "all" in assess(done.bundle, sample, as_split=False).metrics["slices"]
+
+
+def test_own_data_is_known_however_its_path_is_typed_and_read(done, data, monkeypatch):
+    monkeypatch.chdir(data.parent)
+    learned = ("The bundle tiny learned from some of these rows.",)
+    columns = {"text": "text", "labels": {"toxicity": "toxicity"}}
+    for source in ({"path": data.name}, {"path": f"./{data.name}"}, {"path": str(data), "columns": columns}):
+        assert assess(done.bundle, adaptox.config.parse({"sources": [source]}), as_split=False).notes == learned
+    mapped = adaptox.config.override(done.config, {"sources": [{"path": data.name, "columns": columns}], "seed": 5})
+    (note,) = assess(done.bundle, mapped, as_split=True).notes
+    assert note == "The bundle tiny learned from some of these sources: test rows may be among what it saw."
+
+
+def test_a_base_that_learned_from_the_same_data_is_told_of(done, data, tiny_bert):
+    (note,) = seen.notes(adaptox.config.override(done.config, {"base.name": str(done.bundle)}))
+    assert note.startswith(f"{done.bundle} learned from some of these sources, so rows that are judged on may")
+    assert seen.notes(done.config) == ()
+    helps = {"sources": [{"path": str(data), "use": "train"}], "base.name": str(done.bundle)}
+    assert seen.notes(adaptox.config.override(done.config, helps)) == ()
 
 
 def test_other_data_is_judged_whole(done, data):

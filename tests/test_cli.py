@@ -17,6 +17,7 @@ from adaptox.adapt import adapt
 from adaptox.adapt import run as running
 from adaptox.cli import console, tables
 from adaptox.cli.settings import settings
+from adaptox.config import START
 from adaptox.errors import ConfigError
 from adaptox.records import Conversation, Verdict
 from adaptox.sources import catalogue
@@ -110,6 +111,9 @@ def test_help_answers_without_loading_torch():
 
 def test_data_on_the_command_line_gives_settings_named_after_it():
     assert settings("data/mine.csv", (), {}).name == "mine"
+    assert settings("data/mine.csv", (), {}).base.name == START
+    # It learned from these, so no test row of theirs would be new to it.
+    assert settings("embedded-prompts", (), {}).base.name == "minilm"
     assert settings("lmsys/toxic-chat", (), {}).sources[0].path == "lmsys/toxic-chat"
 
 

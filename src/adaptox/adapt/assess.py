@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from adaptox import bundle as bundles
 from adaptox import prepare, sources
 from adaptox.adapt import folder as folders
-from adaptox.adapt import needs
+from adaptox.adapt import needs, seen
 from adaptox.adapt.data import Data, is_toxic_chat_test, read_and_prepare
 from adaptox.adapt.judge import conversations, judge
 from adaptox.config import Config, resolved_json
@@ -90,7 +89,7 @@ def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:
 
 
 def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
-    own = _learned_from(config, manifest)
+    own = seen.trained_on(config, manifest)
     # The bundle's own data is split as it was for the bundle, whichever label is judged.
     data = read_and_prepare(_as_it_was_split(config, manifest) if own else config, progress)
     if own:
@@ -103,14 +102,9 @@ def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -
             else "these settings make no test part, so there is nothing to evaluate on: set prepare.test_fraction, "
             "or name the data in place of the settings file, which evaluates every row"
         )
-    return _Rows(data.prepared.test, data.official)
-
-
-def _learned_from(config: Config, manifest: bundles.Manifest) -> Mapping[str, Any]:
-    """Give the settings that the bundle was trained with if these are its sources; else nothing."""
-    trained = manifest.metrics.get("config", {})
-    same = trained.get("sources") == config.model_dump(mode="json", include={"sources"})["sources"]
-    return trained if same else {}
+    apart = own or not seen.shares_sources(config, manifest) or seen.is_kept_apart(config, manifest)
+    note = f"The bundle {manifest.name} learned from some of these sources: test rows may be among what it saw."
+    return _Rows(data.prepared.test, data.official, () if apart else (note,))
 
 
 def _as_it_was_split(config: Config, manifest: bundles.Manifest) -> Config:
@@ -151,9 +145,9 @@ def _all_rows(config: Config, manifest: bundles.Manifest, progress: Progress) ->
     published = tuple(example for example in grouped if example.split == "test")
     # Without its train split nobody can tell which test rows have a near-copy there.
     complete = any(example.split == "train" for example in grouped)
-    trained = _learned_from(config, manifest)
-    aside = bool(published) and trained and trained["prepare"]["split"] == "official"
-    notes = (f"The bundle {manifest.name} learned from some of these rows.",) if trained and not aside else ()
+    aside = bool(published) and manifest.metrics.get("config", {}).get("prepare", {}).get("split") == "official"
+    learned = seen.shares_sources(config, manifest) and not aside
+    notes = (f"The bundle {manifest.name} learned from some of these rows.",) if learned else ()
     return _Rows(published or grouped, complete and is_toxic_chat_test(published, config), notes)
 
 

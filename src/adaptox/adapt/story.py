@@ -7,6 +7,7 @@ from pathlib import Path
 
 from adaptox import bundle as bundles
 from adaptox import model, report
+from adaptox.adapt import seen
 from adaptox.adapt.data import Data
 from adaptox.adapt.guard import Collapse
 from adaptox.adapt.judge import Judged
@@ -188,4 +189,5 @@ def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, 
             f"The scores of {teacher} come from models that saw the labels of other folds, so the numbers on "
             "validation rows are flattering."
         )
-    return (*notes, *(note for reading in data.readings for note in reading.origin.notes))
+    read = (note for reading in data.readings for note in reading.origin.notes)
+    return (*notes, *seen.notes(config), *read)

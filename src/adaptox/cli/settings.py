@@ -27,7 +27,10 @@ def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> 
         chosen = config.load(Path(given))
     else:
         named_alone = {"name": Path(given).stem or "run", "sources": [{"path": given}]}
-        chosen = config.parse({**named_alone, **config.RECIPE})
+        recipe = dict(config.RECIPE)
+        if given in config.START_DATA:
+            recipe["base"] = {"name": "minilm"}
+        chosen = config.parse({**named_alone, **recipe})
     named = {key: value for key, value in options.items() if value is not None}
     return config.override(chosen, {**dict(_change(change) for change in changes), **named})
 

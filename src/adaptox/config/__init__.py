@@ -15,7 +15,7 @@ from adaptox.config.data_sections import (
 )
 from adaptox.config.kept import alone, cache_root
 from adaptox.config.reading import load, override, parse, read_toml, resolved_json
-from adaptox.config.recipe import RECIPE, START, START_RECIPE
+from adaptox.config.recipe import RECIPE, START, START_DATA, START_RECIPE
 from adaptox.config.sections import (
     LEARNING_RATES,
     AdapterConfig,
@@ -39,6 +39,7 @@ __all__ = [
     "LEARNING_RATES",
     "RECIPE",
     "START",
+    "START_DATA",
     "START_RECIPE",
     "AdapterConfig",
     "AdapterKind",

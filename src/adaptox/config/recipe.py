@@ -23,11 +23,14 @@ RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     }
 )
 
+START_DATA = ("embedded-prompts", "embedded-conversations")
+"""What that base learned from; nothing that starts from it can be judged on these."""
+
 # As configs/prompts.toml, from MiniLM.
 START_RECIPE: Mapping[str, object] = MappingProxyType(
     {
         "name": START,
-        "sources": [{"reader": "embedded-prompts"}, {"reader": "embedded-conversations"}],
+        "sources": [{"reader": reader} for reader in START_DATA],
         "prepare": {"test_fraction": 0.05, "validation_fraction": 0.05, "language": "any"},
         "base": {"name": "minilm"},
         "train": {"epochs": 3, "evaluations_per_epoch": 4, "average": 4, "patience": 8},
