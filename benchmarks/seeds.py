@@ -64,13 +64,13 @@ def voices(folder: Path) -> tuple[Voice, Voice]:
     kept = rows_from_parquet(folder / "scores.parquet")
     thresholds = (metrics["lexicon"]["network_alone"]["threshold"]["value"], metrics["threshold"]["value"])
     alone, words = (
-        Voice({name: _in_order(kept[part + suffix]) for name, part in PARTS.items()}, threshold)
+        Voice({name: in_order(kept[part + suffix]) for name, part in PARTS.items()}, threshold)
         for suffix, threshold in zip((ALONE, ""), thresholds, strict=True)
     )
     return alone, words
 
 
-def _in_order(rows: ScoredRows) -> ScoredRows:
+def in_order(rows: ScoredRows) -> ScoredRows:
     """Sort by id: the order of the rows may differ from run to run."""
     order = np.argsort(rows.ids)
     return ScoredRows(

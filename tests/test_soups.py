@@ -1,0 +1,59 @@
+"""benchmarks/soups.py: what the mean of several seeds' weights is worth."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import soups
+
+import tiny
+from adaptox import study as studies
+from adaptox.errors import InputError
+from adaptox.study import StudyConfig
+
+
+@pytest.fixture(scope="module")
+def study(tiny_bert, tmp_path_factory):
+    """Two seeds of one recipe."""
+    place = tmp_path_factory.mktemp("soups")
+    data = tiny.write_csv(place / "rows.csv", tiny.texts())
+    common = tiny.settings(tiny_bert, data, threshold={"folds": 2}, lexicon={"grams": ["words"]})
+    grid = {
+        "name": "tiny",
+        "common": common.model_dump(mode="json", exclude_unset=True, exclude={"name"}),
+        "axes": {"adapter": {"all": {}}},
+        "seeds": [0, 1],
+    }
+    studies.study(StudyConfig.model_validate(grid), place / "study")
+    return place / "study"
+
+
+def test_a_soup_of_one_is_its_run_and_a_larger_one_is_compared_with_it(study, monkeypatch):
+    monkeypatch.setattr(soups.benchmark, "RESAMPLES", 50)
+    members = soups.Members.of(study, "all", study / "work")
+    found = soups.run(members)
+    single, both = found["sizes"]
+    assert (single["size"], both["size"], both["soups"]) == (1, 2, [(0, 1)])
+    for at, run in members.runs.items():
+        own = json.loads((run / "metrics.json").read_text())
+        for metric in ("auprc", "f1"):
+            told = single["with_words"]["test"]["all"][metric]["seeds"][at]
+            assert told == pytest.approx(own["slices"]["all"][metric]["value"], abs=1e-6)
+            told = single["network_alone"]["folds"]["all"][metric]["seeds"][at]
+            alone = own["lexicon"]["network_alone"]["validation"]["all"][metric]["value"]
+            assert told == pytest.approx(alone, abs=1e-6)
+    gain = both["over_members"]["network_alone"]["test"]["auprc"]
+    means = [size["network_alone"]["test"]["all"]["auprc"]["value"] for size in (both, single)]
+    assert gain["value"] == pytest.approx(means[0] - means[1])
+    assert gain["low"] <= gain["value"] <= gain["high"]
+
+
+def test_neighbouring_seeds_make_the_soups_of_a_size():
+    assert soups.groups([0, 1, 2, 3], 2) == [(0, 1), (1, 2), (2, 3), (0, 3)]
+    assert soups.groups([0, 1], 5) == [(0, 1)]
+
+
+def test_a_recipe_without_seeds_is_refused(study, tmp_path):
+    with pytest.raises(InputError, match=r"expected finished runs lora-s0, lora-s1, …, got 0"):
+        soups.Members.of(study, "lora", tmp_path)
