@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 import adaptox
 import tiny
@@ -254,6 +255,19 @@ def test_a_run_that_came_in_between_is_not_entered(done):
     with pytest.raises(InputError, match="already holds a run"):
         folders.create(done.folder, done.config, prepared, resume=False, overwrite=False)
     assert (done.folder / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True}])
+def test_a_run_that_another_process_is_at_is_left_alone(tmp_path, done, how):
+    run = tmp_path / "run"
+    shutil.copytree(done.folder, run)
+    (run / "metrics.json").unlink()
+    (run / "checkpoints").mkdir()
+    with FileLock(run / "checkpoints" / ".lock"):
+        before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
+        with pytest.raises(InputError, match=r"another process is at work in .*run: wait for it"):
+            adapt(done.config, run, **how)
+        assert {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before
 
 
 def test_overwriting_starts_over(tmp_path, tiny_bert, data, unreported):

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import BaseFileLock, FileLock, Timeout
+
 from adaptox import bundle as bundles
 from adaptox.adapt import needs, same
 from adaptox.config import Config, resolved_json
@@ -36,6 +38,7 @@ METRICS = "metrics.json"
 SCORES = "scores.parquet"
 BUNDLE = "bundle"
 CHECKPOINTS = "checkpoints"
+_LOCK = ".lock"
 
 _PART = ".part"
 # Tables of the settings that no other tool's config.json has.
@@ -148,6 +151,38 @@ def check_free(path: Path, overwrite: bool, needed: Iterable[str]) -> None:
     if not overwrite:
         raise InputError(f"{path} already holds results: --overwrite replaces them, --out chooses another folder")
     _check_nothing_lost(path, needed)
+
+
+@contextmanager
+def entered(path: Path, config: Config, prepared: Prepared, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
+    """Make or enter the run folder, as `create` does, and let no other process write there meanwhile.
+
+    Raises:
+        InputError: another process is at work there; or as `create`.
+        DataError: as `create`.
+        StorageError: as `create`.
+    """
+    lock = FileLock(path / CHECKPOINTS / _LOCK)
+    if Path(lock.lock_file).exists():
+        _take(lock, path)
+        lock.release()
+    folder = create(path, config, prepared, resume, overwrite)
+    with storage_errors(path):
+        folder.checkpoints.mkdir(exist_ok=True)
+        _take(lock, path)
+    try:
+        yield folder
+    finally:
+        lock.release()
+
+
+def _take(lock: BaseFileLock, path: Path) -> None:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise InputError(
+            f"another process is at work in {path}: wait for it, or choose another folder with --out"
+        ) from error
 
 
 def create(path: Path, config: Config, prepared: Prepared, resume: bool, overwrite: bool) -> RunFolder:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from adaptox import model, report, train
 from adaptox.adapt import folder as folders
 from adaptox.adapt import guard, start
-from adaptox.adapt.data import read_and_prepare, taught
+from adaptox.adapt.data import Data, read_and_prepare, taught
 from adaptox.adapt.finish import Made, finish
 from adaptox.adapt.folder import RunFolder
 from adaptox.adapt.held import check_rows, check_settings, train_and_hold
-from adaptox.adapt.judge import conversations, judge_base, judge_model
+from adaptox.adapt.judge import Judged, conversations, judge_base, judge_model
 from adaptox.adapt.story import Outcome, tell
-from adaptox.adapt.words import learn_words, weigh_words
+from adaptox.adapt.words import Worded, learn_words, weigh_words
 from adaptox.config import START, Config
+from adaptox.decide import Calibration
 from adaptox.errors import InputError, InterruptedRunError
 from adaptox.evaluate import Evaluation
 from adaptox.model.start import recipe, run_folder
-from adaptox.records import Progress, silent
+from adaptox.records import Progress, Scores, silent
 from adaptox.scorers import TorchScorer
 
 
@@ -83,25 +86,32 @@ def adapt(
     encoder = train.encoder_for(base, config)
     attached = model.attach(base.network, config.adapter, config.seed, base.prompt)
     share = model.share(attached)
-    folder = folders.create(out, config, parts, resume, overwrite) if main else RunFolder(out)
-    trained = train_and_hold(config, parts, attached, encoder, folder.checkpoints, resume, progress)
-    fitted, held = trained.fitted, trained.held
-    if held is None:
-        return None
-    folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
-    scorer = TorchScorer(trained.network, encoder, config.outputs.names)
-    test = scorer.score(conversations(parts.test), progress) if parts.test else None
-    network = judged = judge_model(held, test, data, config, fitted.taught)
-    collapse = guard.check(network.validation, fitted, config)
-    words = weigh_words(config, learned, held) if learned else None
-    if words:
-        summed = words.add(test, parts.test, config) if test else None
-        judged = judge_model(words.held, summed, data, config, fitted.taught)
-    outcome = Outcome(share, fitted, baseline, judged, network, words, collapse)
-    story = tell(config, data, base, outcome, command)
-    made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
-    finish(folder, story, config, made, network)
-    return Adaptation(out, judged.evaluation, baseline, story.training, story.notes)
+    mine = folders.entered(out, config, parts, resume, overwrite) if main else nullcontext(RunFolder(out))
+    with mine as folder:
+        trained = train_and_hold(config, parts, attached, encoder, folder.checkpoints, resume, progress)
+        fitted, held = trained.fitted, trained.held
+        if held is None:
+            return None
+        folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
+        scorer = TorchScorer(trained.network, encoder, config.outputs.names)
+        test = scorer.score(conversations(parts.test), progress) if parts.test else None
+        network = judged = judge_model(held, test, data, config, fitted.taught)
+        collapse = guard.check(network.validation, fitted, config)
+        words = weigh_words(config, learned, held) if learned else None
+        if words:
+            judged = _judge_words(words, test, data, config, fitted.taught)
+        outcome = Outcome(share, fitted, baseline, judged, network, words, collapse)
+        story = tell(config, data, base, outcome, command)
+        made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
+        finish(folder, story, config, made, network)
+        return Adaptation(out, judged.evaluation, baseline, story.training, story.notes)
+
+
+def _judge_words(
+    words: Worded, test: Scores | None, data: Data, config: Config, taught: Mapping[str, Calibration]
+) -> Judged:
+    summed = words.add(test, data.prepared.test, config) if test else None
+    return judge_model(words.held, summed, data, config, taught)
 
 
 def _load_base(config: Config, progress: Progress) -> model.Base:
