@@ -4,8 +4,7 @@
     python scripts/render_docs.py --check   name what is out of date, and exit with 1 if anything is
 
 README.md and docs/RESULTS.md are filled between their markers from docs/results: RUN/metrics.json as a run wrote
-it, STUDY/study.json as a study did, STUDY/seeds.json, ablation.json, peers.json and the speeds as the scripts in
-benchmarks did.
+it, STUDY/study.json as a study did, published.json by hand, and all others as the scripts in benchmarks did.
 docs/cli.md and docs/settings.md are written whole. Equal input gives equal bytes; a result that is not there yet
 leaves a block that says so.
 """
@@ -25,6 +24,7 @@ import seeds_block
 from ablation_block import ablation
 from peers_block import peers, published
 from settings_page import GENERATED, settings_page
+from soups_block import soups
 from study_blocks import NOTHING_YET, collapse, eight_runs, interval_of
 from typer.main import get_command
 from typer.testing import CliRunner
@@ -45,7 +45,18 @@ BEFORE: Mapping[str, str] = {
 # The pages with markers, and whose they are.
 FILLED: Mapping[str, tuple[str, ...]] = {
     "README.md": ("headline", "recipes"),
-    "docs/RESULTS.md": ("best", "ablation", "peers", "published", "speed", "study", "collapse", "figure", "table"),
+    "docs/RESULTS.md": (
+        "best",
+        "soups",
+        "ablation",
+        "peers",
+        "published",
+        "speed",
+        "study",
+        "collapse",
+        "figure",
+        "table",
+    ),
 }
 # Blocks link to files from the root of the checkout.
 LINK = re.compile(r"\]\((?!https?:)([^)]+)\)")
@@ -72,6 +83,7 @@ def pages(root: Path) -> dict[str, str]:
         "figure": figure(root),
         "table": table(results),
         "best": seeds_block.best(results),
+        "soups": soups(results),
         "ablation": ablation(results),
         "peers": peers(results),
         "published": published(results),

@@ -13,7 +13,8 @@ from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
 # The study of the best recipe, its part that was run apart, and the same from a base without comments.
-FILES = tuple(Path(name) / "seeds.json" for name in ("study-best", "study-best-lora", "study-start"))
+_STUDIES = ("study-best", "study-best-lora", "study-start", "study-start-lora")
+FILES = tuple(Path(name) / "seeds.json" for name in _STUDIES)
 _RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
 _VOICES: Mapping[str, str] = {
     "network_alone": "the network alone",
@@ -21,7 +22,7 @@ _VOICES: Mapping[str, str] = {
     "ensemble": "with words, the seeds together",
 }
 # Part and slice, metric, and what its column is called.
-_COLUMNS = (
+COLUMNS = (
     ("test", "F", "auprc", "F: AUPRC"),
     ("test", "F", "f1", "F: F1"),
     ("test", "T", "auprc", "T: AUPRC"),
@@ -35,7 +36,7 @@ _COLUMNS = (
 
 
 # The same for the README: voices that are one small network, and fewer columns.
-_SHORT = tuple(_COLUMNS[index] for index in (0, 1, 3, 5, 6, 7))
+_SHORT = tuple(COLUMNS[index] for index in (0, 1, 3, 5, 6, 7))
 
 
 def read(results: Path) -> Mapping[str, Any] | None:
@@ -77,7 +78,7 @@ def best(results: Path) -> str:
     found = read(results)
     if found is None:
         return NOTHING_YET
-    heads = [head for *_, head in _COLUMNS]
+    heads = [head for *_, head in COLUMNS]
     lines = [f"| recipe | seeds | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
     lines += list(_lines(found))
     return "\n".join([_gain(found), *_against(found), "", *lines])
@@ -93,7 +94,7 @@ def recipes(results: Path) -> str:
         f"|---|---:|{'---:|' * len(_SHORT)}",
     ]
     for recipe in found["recipes"]:
-        cells = [_cell(recipe["with_words"], part, name, metric, False) for part, name, metric, _ in _SHORT]
+        cells = [cell(recipe["with_words"], part, name, metric, False) for part, name, metric, _ in _SHORT]
         lines.append(f"| {_name(recipe)} | {len(recipe['seeds'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -103,7 +104,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
         for voice, what in _VOICES.items():
             if voice == "ensemble" and len(recipe["seeds"]) < 2:
                 continue
-            cells = [_cell(recipe[voice], part, name, metric) for part, name, metric, _ in _COLUMNS]
+            cells = [cell(recipe[voice], part, name, metric) for part, name, metric, _ in COLUMNS]
             seeds = f"{len(recipe['seeds'])} as one" if voice == "ensemble" else str(len(recipe["seeds"]))
             yield f"| {_name(recipe)}, {what} | {seeds} | {' | '.join(cells)} |"
 
@@ -118,7 +119,8 @@ def _base(recipe: Mapping[str, Any]) -> str:
     return name.removeprefix("runs/").removesuffix("/bundle")
 
 
-def _cell(voice: Mapping[str, Any], part: str, name: str, metric: str, deviates: bool = True) -> str:
+def cell(voice: Mapping[str, Any], part: str, name: str, metric: str, deviates: bool = True) -> str:
+    """Write what seeds come to on average; nothing where that was not measured."""
     if name not in voice[part]:
         return ""
     measured = voice[part][name][metric]
