@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -79,8 +80,12 @@ class Members:
         runs = {_seed(file.parent): file.parent for file in found}
         configs = [settings.parse(json.loads((run / "config.json").read_text("utf-8"))) for run in runs.values()]
         config = configs[0]
-        if len({one.data_seed for one in configs}) > 1 or not config.threshold.folds or not config.lexicon.grams:
-            raise InputError(f"{study}: expected seeds with one prepare.seed, threshold.folds and lexicon.grams")
+        alike = {one.model_copy(update={"seed": 0, "name": ""}).model_dump_json() for one in configs}
+        if len(alike) > 1 or config.prepare.seed is None or not config.threshold.folds or not config.lexicon.grams:
+            raise InputError(
+                f"{study}: expected runs that differ in their seed alone, with prepare.seed, threshold.folds and "
+                "lexicon.grams: set these, and run the study again"
+            )
         data = read_and_prepare(config)
         rows = (*data.prepared.train, *data.prepared.validation)
         folds = lay_out_folds(rows, config, config.threshold.folds, "threshold.folds")
@@ -102,6 +107,7 @@ class Members:
             part = kept.with_name(f".{kept.name}.part")
             save_file({key: tensor.contiguous().clone() for key, tensor in merged.state_dict().items()}, part)
             part.replace(kept)
+            shutil.rmtree(place, ignore_errors=True)
         return load_file(kept)
 
 
@@ -124,9 +130,10 @@ def scores(members: Members, group: Sequence[int], fold: int | None, rows: Seque
         base.network.load_state_dict({**base.network.state_dict(), **weights})
         encoder = train.encoder_for(base, members.config)
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(
-            file, TorchScorer(base.network, encoder, members.config.outputs.names).score(conversations(rows)).logits
-        )
+        scorer = TorchScorer(base.network, encoder, members.config.outputs.names)
+        part = file.with_name(f".{file.name}")
+        np.save(part, scorer.score(conversations(rows)).logits)
+        part.replace(file)
     return _scores(members, np.load(file))
 
 
@@ -202,11 +209,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder of a finished study")
     parser.add_argument("name", help="recipe of it, such as all")
-    parser.add_argument("--work", type=Path, default=Path("runs/soups"), help="folder for what is finished")
+    parser.add_argument(
+        "--work", type=Path, help="folder for what is finished; left out, it is runs/soups/STUDY/NAME"
+    )
     parser.add_argument("--out", type=Path, required=True, help="result file")
     given = parser.parse_args()
     try:
-        result = run(Members.of(given.study, given.name, given.work))
+        work = given.work or Path("runs/soups") / given.study.name / given.name
+        result = run(Members.of(given.study, given.name, work))
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
     given.out.parent.mkdir(parents=True, exist_ok=True)

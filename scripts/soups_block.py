@@ -28,7 +28,8 @@ def soups(results: Path) -> str:
     told = [_gain(one, side, words) for one in found["sizes"][1:] for side, words in _SIDES.items()]
     end = (
         f"Over single networks: {'; '.join(told)}. {brackets(found)} On folds nothing is tested. Soups of a size "
-        f"overlap, so ± says too little. {found['hardware']} ([script](benchmarks/soups.py), "
+        f"overlap, so ±, brackets and p-values say too little; p is corrected within a line alone. "
+        f"{found['hardware']} ([script](benchmarks/soups.py), "
         "[result](docs/results/soups.json))."
     )
     return "\n".join([*lines, "", end])

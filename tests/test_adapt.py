@@ -263,7 +263,7 @@ def test_a_run_that_another_process_is_at_is_left_alone(tmp_path, done, how):
     shutil.copytree(done.folder, run)
     (run / "metrics.json").unlink()
     (run / "checkpoints").mkdir()
-    with FileLock(run / "checkpoints" / ".lock"):
+    with FileLock(tmp_path / ".run.lock"):
         before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
         with pytest.raises(InputError, match=r"another process is at work in .*run: wait for it"):
             adapt(done.config, run, **how)
@@ -507,6 +507,17 @@ def test_a_base_that_learned_from_the_same_data_is_told_of(done, data, tiny_bert
     (note,) = seen.notes(adaptox.config.override(done.config, {"base.name": str(done.bundle)}))
     assert note.startswith(f"{done.bundle} learned from some of these sources, so rows that are judged on may")
     assert seen.notes(done.config) == ()
+    manifest = bundles.load(done.bundle).manifest
+    published = adaptox.config.override(done.config, {"prepare.split": "official"})
+    trained = published.model_dump(mode="json")
+    apart = manifest.model_copy(update={"metrics": {"config": trained}})
+    assert seen.is_kept_apart(published, apart)
+    assert not seen.is_kept_apart(published, manifest)
+    trained["sources"][0]["use"] = "train"
+    assert not seen.is_kept_apart(published, apart)
+    named, unnamed = ({"reader": "toxic-chat", "path": path} for path in ("lmsys/toxic-chat", ""))
+    apart = manifest.model_copy(update={"metrics": {"config": {"sources": [unnamed]}}})
+    assert seen.shares_sources(adaptox.config.parse({"sources": [named]}), apart)
     helps = {"sources": [{"path": str(data), "use": "train"}], "base.name": str(done.bundle)}
     assert seen.notes(adaptox.config.override(done.config, helps)) == ()
 

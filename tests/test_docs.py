@@ -168,7 +168,8 @@ def block(pages, name):
 def test_without_results_the_pages_say_so(checkout, render_docs):
     pages = render_docs.pages(checkout)
     assert all(
-        block(pages, name).startswith("*No result yet") for name in ("headline", "recipes", "table", "speed")
+        block(pages, name).startswith("*No result yet")
+        for name in ("headline", "recipes", "soups", "table", "speed")
     )
     assert block(pages, "figure") == ""
 
@@ -287,6 +288,28 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", seeds("better"))
     found = block(render_docs.pages(checkout), "ablation")
     assert "with all parameters, the AUPRC of 2 seeds deviates by ±" in found
+
+
+def test_soups_are_told_with_what_they_gain_over_their_members(checkout, render_docs):
+    measured = {**interval(0.87), "spread": 0.004}
+    whole = {name: measured for name in ("auprc", "f1", "recall_at_fpr_01", "ece")}
+    voice = {"test": {code: whole for code in "FTH"}, "folds": {"all": whole}}
+    tested = {metric: {**interval(0.01), "p_holm": 0.3} for metric in ("auprc", "f1")}
+    gain = {"test": tested, "folds": {metric: interval(0.02) for metric in tested}}
+    sizes = [
+        {"size": size, "soups": soups, "with_words": voice, "over_members": dict.fromkeys(voices, gain)}
+        for size, soups in ((1, [[0], [1], [2]]), (3, [[0, 1, 2]]))
+        for voices in [("network_alone", "with_words")]
+    ]
+    told = {"sizes": sizes, "confidence": 0.95, "resamples": 2000, "hardware": "two cores"}
+    write(checkout / "docs" / "results" / "soups.json", told)
+    found = block(render_docs.pages(checkout), "soups").replace("\N{NO-BREAK SPACE}", " ")
+    level = ".870 [.850–.890] ± .004"
+    assert f"| 1 | 3 | {level} | {level} |" in found
+    assert f"| 3 | 1 | {level} | {level} |" in found
+    assert "3 networks alone, AUPRC on F +.010 [-.010 to +.030], p .300 after Holm, F1 on F" in found
+    assert "AUPRC on folds +.020 [.000 to +.040], F1 on folds" in found
+    assert "1 networks" not in found
 
 
 def test_other_tools_stand_beside_the_recipe(checkout, render_docs):

@@ -176,7 +176,7 @@ def test_a_teacher_that_trains_is_refused_in_a_launch_of_several_processes(tiny_
 
 def test_a_label_that_no_row_has_is_refused_before_anything_is_trained(tiny_bert, csv, tmp_path, seen):
     config = config_of(tiny_bert, csv, members=["settings"]).model_copy(update={"labels": ("toxicity", "rude")})
-    with pytest.raises(DataError, match="expected rows of both classes of 'rude': leave it out of labels"):
+    with pytest.raises(DataError, match="expected rows of both classes of 'rude', got none: leave it out"):
         make_lesson(config, tmp_path / "teacher")
     assert seen == []
 

@@ -89,7 +89,7 @@ def test_the_same_command_goes_on_with_one_that_was_stopped(tmp_path, config):
         adapt(config, tmp_path / "run", progress=watching([], stop_at=25))
     assert is_start_missing(config)
     assert not (tmp_path / "run").exists()
-    assert any(start.run_folder().joinpath("checkpoints").iterdir())
+    assert any(start.run_folder().joinpath("checkpoints").glob("checkpoint-*"))
     adapt(config, tmp_path / "run")
     assert not is_start_missing(config)
     assert not start.run_folder().joinpath("checkpoints").exists()

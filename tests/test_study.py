@@ -19,6 +19,7 @@ import torch
 import tiny
 from adaptox import study as studies
 from adaptox.adapt import read_and_prepare
+from adaptox.adapt.folder import alone
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError, RunError
 from adaptox.evaluate import METRICS, holm
 from adaptox.records import silent
@@ -333,6 +334,18 @@ def test_a_gpu_is_counted_among_those_that_are_visible(monkeypatch):
         assert os.environ["CUDA_VISIBLE_DEVICES"] == visible
     with pytest.raises(ConfigError, match=r"--device cuda:2: CUDA_VISIBLE_DEVICES = '2,3' shows 2 GPUs"):
         worker.choose_device("cuda:2")
+    for device in ("cuda", "cuda:-1", "gpu0"):
+        with pytest.raises(ConfigError, match=f"expected cpu or a GPU such as cuda:1, got '{device}'"):
+            worker.choose_device(device)
+
+
+def test_a_study_that_another_process_is_at_is_left_alone(tiny_bert, csv, tmp_path):
+    with (
+        alone(tmp_path / "out"),
+        pytest.raises(InputError, match=r"another process is at work in .*out: wait for it"),
+    ):
+        make(tiny_bert, csv, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_study_in_which_every_run_fails_is_an_error(tiny_bert, csv, tmp_path):

@@ -214,6 +214,16 @@ def test_a_conversation_that_the_server_says_nothing_of_has_no_score_and_stops_n
     assert len(server.asked) == calls
 
 
+def test_refusals_are_kept_when_the_budget_ends_the_round(server, store):
+    for number in range(6):
+        server.plan[f"text {number}"] = [NO_ANSWERS[0]] * 9
+    limits = {"retries": 1, "retry_budget": 4, "concurrency": 1}
+    with pytest.raises(RunError, match=r"retry_budget = 4 further attempts are spent; 0 .*, 6 are left"):
+        asked(server, store, texts(9), Chat, kind="chat", **limits)
+    cost = asked(server, store, texts(9), Chat, kind="chat", **limits)
+    assert (cost.declined, len(store.known(texts(9)))) == (6, 9)
+
+
 def test_a_server_that_says_nothing_of_too_many_is_not_believed(server, store):
     server.plan["*"] = [NO_ANSWERS[0]] * 99
     with pytest.raises(RunError, match=r"says nothing of 11 conversations: another model.*'I cannot judge this'"):

@@ -504,6 +504,13 @@ def test_a_run_goes_on_with_as_many_processes_as_it_was_started_with(whole_folde
         checkpoints.latest(whole_folder, 1)
 
 
+def test_a_run_goes_on_with_as_many_rows_in_a_step_as_it_was_started_with(whole_folder):
+    before = checkpoints.read_state(whole_folder / "checkpoint-36").train_batch_size
+    assert checkpoints.latest(whole_folder, 1, before).name == "checkpoint-36"
+    with pytest.raises(ConfigError, match=rf"with {before} rows in a step .* have {2 * before} now: resume"):
+        checkpoints.latest(whole_folder, 1, 2 * before)
+
+
 def test_devices_of_one_process_are_no_processes(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

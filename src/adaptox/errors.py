@@ -68,6 +68,10 @@ class MissingExtraError(InputError):
         )
 
 
+class BusyError(InputError):
+    """Another process is at work in the folder."""
+
+
 class RunError(AdaptoxError):
     """The work itself failed."""
 

@@ -145,7 +145,7 @@ def _all_rows(config: Config, manifest: bundles.Manifest, progress: Progress) ->
     published = tuple(example for example in grouped if example.split == "test")
     # Without its train split nobody can tell which test rows have a near-copy there.
     complete = any(example.split == "train" for example in grouped)
-    aside = bool(published) and manifest.metrics.get("config", {}).get("prepare", {}).get("split") == "official"
+    aside = bool(published) and seen.left_test_alone(config, manifest)
     learned = seen.shares_sources(config, manifest) and not aside
     notes = (f"The bundle {manifest.name} learned from some of these rows.",) if learned else ()
     return _Rows(published or grouped, complete and is_toxic_chat_test(published, config), notes)

@@ -17,17 +17,17 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 
 from adaptox import bundle as bundles
 from adaptox.adapt import needs, same
 from adaptox.config import Config, resolved_json
-from adaptox.errors import ConfigError, InputError, StorageError, storage_errors
+from adaptox.errors import BusyError, ConfigError, InputError, StorageError, storage_errors
 from adaptox.prepare import Prepared
 
 CONFIG = "config.json"
@@ -38,7 +38,6 @@ METRICS = "metrics.json"
 SCORES = "scores.parquet"
 BUNDLE = "bundle"
 CHECKPOINTS = "checkpoints"
-_LOCK = ".lock"
 
 _PART = ".part"
 # Tables of the settings that no other tool's config.json has.
@@ -154,35 +153,31 @@ def check_free(path: Path, overwrite: bool, needed: Iterable[str]) -> None:
 
 
 @contextmanager
-def entered(path: Path, config: Config, prepared: Prepared, resume: bool, overwrite: bool) -> Iterator[RunFolder]:
-    """Make or enter the run folder, as `create` does, and let no other process write there meanwhile.
+def alone(path: Path) -> Iterator[None]:
+    """Let no other process write a folder meanwhile.
+
+    Args:
+        path: of a run or a study; a hidden lock file stands beside it as long as it is held.
 
     Raises:
-        InputError: another process is at work there; or as `create`.
-        DataError: as `create`.
-        StorageError: as `create`.
+        BusyError: another process is at work there.
+        StorageError: the lock cannot be written.
     """
-    lock = FileLock(path / CHECKPOINTS / _LOCK)
-    if Path(lock.lock_file).exists():
-        _take(lock, path)
-        lock.release()
-    folder = create(path, config, prepared, resume, overwrite)
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
     with storage_errors(path):
-        folder.checkpoints.mkdir(exist_ok=True)
-        _take(lock, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise BusyError(
+                f"another process is at work in {path}: wait for it, or choose another folder with --out"
+            ) from error
     try:
-        yield folder
+        yield
     finally:
+        with suppress(OSError):  # some systems do not remove what is open
+            os.unlink(lock.lock_file)
         lock.release()
-
-
-def _take(lock: BaseFileLock, path: Path) -> None:
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise InputError(
-            f"another process is at work in {path}: wait for it, or choose another folder with --out"
-        ) from error
 
 
 def create(path: Path, config: Config, prepared: Prepared, resume: bool, overwrite: bool) -> RunFolder:

@@ -19,7 +19,7 @@ from adaptox.adapt.story import Outcome, tell
 from adaptox.adapt.words import Worded, learn_words, weigh_words
 from adaptox.config import START, Config
 from adaptox.decide import Calibration
-from adaptox.errors import InputError, InterruptedRunError
+from adaptox.errors import BusyError, InputError, InterruptedRunError
 from adaptox.evaluate import Evaluation
 from adaptox.model.start import recipe, run_folder
 from adaptox.records import Progress, Scores, silent
@@ -86,8 +86,8 @@ def adapt(
     encoder = train.encoder_for(base, config)
     attached = model.attach(base.network, config.adapter, config.seed, base.prompt)
     share = model.share(attached)
-    mine = folders.entered(out, config, parts, resume, overwrite) if main else nullcontext(RunFolder(out))
-    with mine as folder:
+    with folders.alone(out) if main else nullcontext():
+        folder = folders.create(out, config, parts, resume, overwrite) if main else RunFolder(out)
         trained = train_and_hold(config, parts, attached, encoder, folder.checkpoints, resume, progress)
         fitted, held = trained.fitted, trained.held
         if held is None:
@@ -149,6 +149,8 @@ def _make_start(progress: Progress) -> None:
     begun = start.is_begun()
     try:
         adapt(recipe(), run_folder(), resume=begun, progress=progress)
+    except BusyError:
+        raise
     except InputError:
         if not begun:
             raise

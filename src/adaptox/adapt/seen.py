@@ -9,6 +9,10 @@ from typing import Any
 from adaptox import bundle as bundles
 from adaptox import model
 from adaptox.config import Config
+from adaptox.sources import TOXIC_CHAT
+
+# Reader → what it reads where no path is given.
+_UNNAMED = {"toxic-chat": TOXIC_CHAT}
 
 
 def trained_on(config: Config, manifest: bundles.Manifest) -> Mapping[str, Any]:
@@ -19,20 +23,26 @@ def trained_on(config: Config, manifest: bundles.Manifest) -> Mapping[str, Any]:
 
 def shares_sources(config: Config, manifest: bundles.Manifest) -> bool:
     """Tell whether a bundle learned from a source that is judged on here, however that is read."""
-    trained = manifest.metrics.get("config", {}).get("sources", ())
-    judged = (source for source in _sources(config) if source["use"] != "train")
-    return bool(_places(trained) & _places(judged))
+    return bool(_places(manifest.metrics.get("config", {}).get("sources", ())) & _judged(config))
+
+
+def left_test_alone(config: Config, manifest: bundles.Manifest) -> bool:
+    """Tell whether a bundle learned from no published test row of the sources that are judged on here."""
+    trained = manifest.metrics.get("config", {})
+    # What only helps training is learned from as a whole.
+    whole = _places(source for source in trained.get("sources", ()) if source.get("use") == "train")
+    return trained.get("prepare", {}).get("split") == "official" and not whole & _judged(config)
 
 
 def is_kept_apart(config: Config, manifest: bundles.Manifest) -> bool:
-    """Tell whether both leave the published test split alone: neither learns from what the other is judged on."""
-    trained = manifest.metrics.get("config", {}).get("prepare", {})
-    return bool(trained.get("split") == config.prepare.split == "official")
+    """Tell whether a bundle learned from none of the test rows of a run, since both keep the published split."""
+    return config.prepare.split == "official" and left_test_alone(config, manifest)
 
 
 def notes(config: Config) -> tuple[str, ...]:
     """Say which of the bundles that a run learns from, its base and its teacher, may have seen its test rows."""
-    names = [config.base.name, *([config.distill.teacher] if config.distill.teacher else [])]
+    teacher = config.distill.teacher if config.distill.targets else ""
+    names = [config.base.name, *([teacher] if teacher else [])]
     found = [name for name in names if (model.place_of(name) / bundles.MANIFEST).is_file()]
     manifests = [(name, bundles.load(model.place_of(name)).manifest) for name in found]
     return tuple(
@@ -40,6 +50,10 @@ def notes(config: Config) -> tuple[str, ...]:
         for name, manifest in manifests
         if shares_sources(config, manifest) and not is_kept_apart(config, manifest)
     )
+
+
+def _judged(config: Config) -> set[str]:
+    return _places(source for source in _sources(config) if source["use"] != "train")
 
 
 def _sources(config: Config) -> list[dict[str, Any]]:
@@ -57,5 +71,5 @@ def _places(sources: Iterable[Mapping[str, Any]]) -> set[str]:
 
 def _place(source: Mapping[str, Any]) -> str:
     """Name data by where it is, however its path was typed."""
-    path = str(source.get("path") or "")
+    path = str(source.get("path") or _UNNAMED.get(str(source.get("reader")), ""))
     return str(Path(path).resolve()) if path and Path(path).exists() else path or str(source.get("reader"))

@@ -120,7 +120,7 @@ def lesson(done: Lesson) -> None:
         tokens = cost.prompt_tokens + cost.completion_tokens
         console.say(
             f"{count(cost.calls)} calls, {count(cost.retries)} of them retries, {count(tokens)} tokens, "
-            f"{duration(cost.wall_s)}; {count(cost.kept)} conversations were scored before"
+            f"{duration(cost.wall_s)}; {count(cost.kept)} conversations were asked about before"
         )
         if cost.declined:
             console.say(f"the server would say nothing of {count(cost.declined)} conversations: they have no score")

@@ -65,7 +65,7 @@ _CATALOGUE = (
         toxic_chat.LICENCE,
         toxic_chat.URL,
         "prompts of real users, official train and test split; toxicity, jailbreaking, moderation scores",
-        _example("toxic-chat", toxic_chat.HUB_ID, 'subset = "toxicchat0124"'),
+        _example("toxic-chat", toxic_chat.TOXIC_CHAT, 'subset = "toxicchat0124"'),
     ),
     SourceInfo(
         "davidson",

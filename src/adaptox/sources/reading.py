@@ -18,7 +18,7 @@ from adaptox.sources.files import SUFFIXES, existing, read_table, suffix_of
 from adaptox.sources.hub import read_hub
 from adaptox.sources.openai_moderation import FILES, read_openai_moderation
 from adaptox.sources.table import read_plain
-from adaptox.sources.toxic_chat import HUB_ID, csv_folder, is_toxic_chat, read_toxic_chat
+from adaptox.sources.toxic_chat import TOXIC_CHAT, csv_folder, is_toxic_chat, read_toxic_chat
 
 _HUB_ID = re.compile(r"\w[\w.-]*/[\w.-]+")
 # A file that tells whose folder it lies in.
@@ -108,7 +108,7 @@ def recognise(source: SourceConfig) -> Reader:
     if path.is_file():
         by_columns = source.columns == ColumnMap() and is_toxic_chat(read_table(path).columns)
         return "toxic-chat" if by_columns else _SIGNS.get(path.name, "table")
-    if name == HUB_ID:
+    if name == TOXIC_CHAT:
         return "toxic-chat"
     if name.startswith(_EMBEDDED_PREFIX) and "/" not in name and suffix_of(path) not in SUFFIXES:
         raise DataError(f"no embedded data {name!r}: {nearest(name, _EMBEDDED)}")

@@ -16,7 +16,7 @@ from adaptox.records import Example, Origin, Reading, Split
 from adaptox.sources import cells, hub
 from adaptox.sources.files import Row, Table, existing, joined_sha256, read_table
 
-HUB_ID = "lmsys/toxic-chat"
+TOXIC_CHAT = "lmsys/toxic-chat"
 SUBSETS = {"toxicchat0124": "0124", "toxicchat1123": "1123"}
 LICENCE = "CC-BY-NC-4.0"
 URL = "https://huggingface.co/datasets/lmsys/toxic-chat"
@@ -39,8 +39,8 @@ def read_toxic_chat(config: SourceConfig) -> Reading:
     subset = config.subset or "toxicchat0124"
     if subset not in SUBSETS:
         raise DataError(f"ToxicChat has no subset {subset!r}: {nearest(subset, SUBSETS)}")
-    if config.path in ("", HUB_ID) and not Path(config.path or HUB_ID).exists():
-        tables, _ = hub.load(HUB_ID, subset)
+    if config.path in ("", TOXIC_CHAT) and not Path(config.path or TOXIC_CHAT).exists():
+        tables, _ = hub.load(TOXIC_CHAT, subset)
         parts = [(table, cells.SPLITS[table.name.rsplit("/", 1)[-1]]) for table in tables]
     else:
         parts = _local(existing(Path(config.path)), subset)
@@ -49,7 +49,7 @@ def read_toxic_chat(config: SourceConfig) -> Reading:
     ]
     origin = Origin(
         "toxic-chat",
-        config.path or HUB_ID,
+        config.path or TOXIC_CHAT,
         LICENCE,
         URL,
         joined_sha256(table for table, _ in parts),

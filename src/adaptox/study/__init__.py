@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from adaptox.adapt import make_start
-from adaptox.adapt.folder import RunFolder
+from adaptox.adapt.folder import RunFolder, alone
 from adaptox.errors import InputError, RunError, storage_errors
 from adaptox.records import Progress
 from adaptox.report.study import write_study
@@ -92,14 +92,15 @@ def study(
         Order(run, out / RUNS / run.label, keys.key(run.config), device, threads, command) for run in in_order
     ]
     panels = read_panels(runs, progress)
-    with storage_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    RunFolder(out).write(PLAN, config.model_dump(mode="json"))
-    ended = run_all(orders, jobs, watch, engine)
-    results = _results(runs, config.against, panels, out, ended, progress)
-    story = _tell(config, results, panels, [note for note in needed if note], runs[0].config.data_seed, command)
-    write_study(story, out)
-    RunFolder(out).write(RESULT, to_json(story))
+    with alone(out):
+        with storage_errors(out):
+            out.mkdir(parents=True, exist_ok=True)
+        RunFolder(out).write(PLAN, config.model_dump(mode="json"))
+        ended = run_all(orders, jobs, watch, engine)
+        results = _results(runs, config.against, panels, out, ended, progress)
+        story = _tell(config, results, panels, [note for note in needed if note], runs[0].config.data_seed, command)
+        write_study(story, out)
+        RunFolder(out).write(RESULT, to_json(story))
     return story
 
 

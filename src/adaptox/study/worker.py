@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import threading
 import time
@@ -93,17 +94,22 @@ def choose_device(device: str) -> None:
     those that this machine's scheduler left visible.
 
     Raises:
-        ConfigError: fewer GPUs are visible.
+        ConfigError: no name of a device, or fewer GPUs are visible.
     """
     if not device:
         return
+    if device != "cpu" and not re.fullmatch(r"cuda:\d+", device):
+        raise ConfigError(f"--device: expected cpu or a GPU such as cuda:1, got {device!r}")
     # What was visible at first, for this process and those that it starts.
     visible = os.environ.setdefault(_VISIBLE, os.environ.get("CUDA_VISIBLE_DEVICES", _ALL))
     chosen = "" if device == "cpu" else device.removeprefix("cuda:")
     if chosen and visible != _ALL:
         there = [one.strip() for one in visible.split(",") if one.strip()]
         if int(chosen) >= len(there):
-            raise ConfigError(f"--device {device}: CUDA_VISIBLE_DEVICES = {visible!r} shows {len(there)} GPUs")
+            raise ConfigError(
+                f"--device {device}: CUDA_VISIBLE_DEVICES = {visible!r} shows {len(there)} GPUs, and the first is "
+                "cuda:0; choose one of them, or cpu"
+            )
         chosen = there[int(chosen)]
     os.environ["CUDA_VISIBLE_DEVICES"] = chosen
 
@@ -116,6 +122,7 @@ def make(order: Order, report: Callable[[str, str, int, int], None]) -> Ended:
         report: told the run's label, stage, steps done and steps in all.
 
     Raises:
+        ConfigError: as `choose_device`.
         InterruptedRunError: the user stopped it.
     """
     choose_device(order.device)

@@ -74,7 +74,7 @@ def ask_all(
     """Ask about every conversation that the store has no answer to, and keep each answer as it comes.
 
     Runs an event loop, so it is not for use within one. However it ends, answers that came are in the store. A
-    conversation that the server says nothing of, after all attempts, is kept without a score once the rest has one.
+    conversation that the server says nothing of, after all attempts, is kept without a score.
 
     Args:
         conversations: key → conversation.
@@ -101,7 +101,8 @@ def ask_all(
     started_s = time.perf_counter()
     known = store.read(conversations)
     needed = {key: conversation for key, conversation in conversations.items() if key not in known}
-    asking = _Asking(needed, ask, store, config, progress, names)
+    declined = sum(not answer.scores for answer in known.values())
+    asking = _Asking(needed, ask, store, config, progress, names, declined, len(conversations))
     if needed:
         try:
             asyncio.run(asking.run())
@@ -111,7 +112,7 @@ def ask_all(
         asking.calls,
         asking.retries,
         len(known),
-        len(asking.declined) + sum(not answer.scores for answer in known.values()),
+        declined + len(asking.declined),
         asking.prompt_tokens,
         asking.completion_tokens,
         time.perf_counter() - started_s,
@@ -129,8 +130,11 @@ class _Asking:
         config: TeachConfig,
         progress: Progress,
         names: Mapping[str, str],
+        declined_before: int,
+        in_all: int,
     ) -> None:
         self._names = names
+        self._declined_before, self._in_all = declined_before, in_all
         self._needed, self._ask, self._store, self._config = needed, ask, store, config
         self._progress = progress
         self._left = iter(needed)
@@ -142,7 +146,8 @@ class _Asking:
 
     def state(self) -> str:
         """Say how far it came."""
-        return f"{self.done} conversations are answered and kept, {len(self._needed) - self.done} are left"
+        left = len(self._needed) - self.done - len(self.declined)
+        return f"{self.done} conversations are answered and kept, {left} are left"
 
     async def run(self) -> None:
         """Ask about all of them."""
@@ -156,10 +161,16 @@ class _Asking:
             await asyncio.gather(*self._workers, return_exceptions=True)
         finally:
             await self._ask.close()
+            if not self._is_doubtful():  # a refusal is an answer, whatever ends the round
+                for key in self.declined:
+                    self._store.keep(key, Answer({}))
         if self._trouble is not None:
             raise self._trouble
-        for key in self.declined:
-            self._store.keep(key, Answer({}))
+
+    def _is_doubtful(self) -> bool:
+        """Tell whether the server says nothing of so many that it may be the wrong one."""
+        declined = self._declined_before + len(self.declined)
+        return declined > max(_MOST_DECLINED, _MOST_DECLINED_SHARE * self._in_all)
 
     async def _work(self) -> None:
         """Ask about one conversation after the other, until there is none left or there is trouble."""
@@ -233,15 +244,16 @@ class _Asking:
 
     def _give_up(self, key: str, error: CallError) -> None:
         """Do without the score of a conversation that the server says nothing of; any other failure ends all."""
-        if not error.declined or self._trouble is not None or self.retries >= self._config.retry_budget:
+        spent = error.again and self.retries >= self._config.retry_budget
+        if not error.declined or spent or self._trouble is not None:
             self._stop(self._given_up(key, error))
             return
         self.declined.append(key)
-        if len(self.declined) > max(_MOST_DECLINED, _MOST_DECLINED_SHARE * len(self._needed)):
+        if self._is_doubtful():
             self._stop(
                 RunError(
-                    f"the teacher says nothing of {len(self.declined)} conversations: another model, or another "
-                    f"teach.policy, may answer; {self.state()}. The last failure: {error}"
+                    f"the teacher says nothing of {self._declined_before + len(self.declined)} conversations: "
+                    f"another model, or another teach.policy, may answer; {self.state()}. The last failure: {error}"
                 )
             )
 

@@ -83,9 +83,11 @@ def crossfit(
 def _check_classes(labelled: Sequence[Example], labels: Sequence[str]) -> None:
     """Refuse, before anything is trained, a label that nothing can be calibrated on."""
     for label in labels:
-        if len({row.labels[label] for row in labelled if label in row.labels}) < 2:
+        found = sorted({row.labels[label] for row in labelled if label in row.labels})
+        if len(found) < 2:
+            came = f"those of {found[0]}" if found else "none"
             raise DataError(
-                f"expected rows of both classes of {label!r}: leave it out of labels, or give more data"
+                f"expected rows of both classes of {label!r}, got {came}: leave it out of labels, or give more data"
             )
 
 

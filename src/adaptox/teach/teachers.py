@@ -129,7 +129,7 @@ def _from_server(rows: Sequence[Example], config: Config, progress: Progress) ->
     if target:
         known = {key: {target: found[SCORE]} if found else {} for key, found in known.items()}
     there = tuple(sorted({name for found in known.values() for name in found}))
-    targets = config.teach.targets or there
+    targets = config.teach.targets or ((target,) if target else there)
     unknown = [name for name in targets if name not in there]
     if unknown and known:
         raise DataError(f"the server gives no score for {unknown[0]!r}: {nearest(unknown[0], there)}")

@@ -40,15 +40,16 @@ def discard(folder: Path, only_partial: bool) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def latest(folder: Path, processes: int) -> Path | None:
+def latest(folder: Path, processes: int, batch: int | None = None) -> Path | None:
     """Give the newest checkpoint that training can go on from, if there is one.
 
     Args:
         folder: holds the checkpoints.
         processes: how many train together now.
+        batch: rows that a process computes together, over all of its GPUs; None if it does not matter.
 
     Raises:
-        ConfigError: another number of processes wrote it, whose steps have other rows.
+        ConfigError: another number of processes or GPUs wrote it, whose steps have other rows.
     """
     whole = [path for path in folder.glob("checkpoint-*") if _NAME.fullmatch(path.name) and _is_whole(path)]
     for path in sorted(whole, key=_step, reverse=True):
@@ -63,6 +64,12 @@ def latest(folder: Path, processes: int) -> Path | None:
                 "resume it with as many, or --overwrite to start over"
             )
         if states == expected:
+            before = read_state(path).train_batch_size
+            if None not in (batch, before) and batch != before:
+                raise ConfigError(
+                    f"the run in {folder} was started with {before} rows in a step of a process, and would have "
+                    f"{batch} now: resume it with as many GPUs, or --overwrite to start over"
+                )
             return path
     return None
 

@@ -164,7 +164,8 @@ def _run(trainer: ModerationTrainer, folder: Path, resume: bool) -> TrainerState
     if main:
         checkpoints.discard(folder, only_partial=resume)
     trainer.accelerator.wait_for_everyone()
-    checkpoint = checkpoints.latest(folder, processes()) if resume else None
+    batch = trainer.args.train_batch_size
+    checkpoint = checkpoints.latest(folder, processes(), batch) if resume else None
     if checkpoint and checkpoints.is_last(checkpoint):
         return checkpoints.read_state(checkpoint)
     try:
