@@ -427,7 +427,7 @@ def test_a_moderation_server_is_asked_once_for_each_conversation(tiny_bert, csv,
     assert first.code == 0
     assert len(server.asked) == len(set(server.asked)) == conversations
     again = shell("teach", toml, "--out", "second")
-    assert f"{conversations} conversations were scored before" in " ".join(again.out.split())
+    assert f"{conversations} conversations were asked about before" in " ".join(again.out.split())
     assert len(server.asked) == conversations
     assert (tmp_path / "first" / "scores.parquet").read_bytes() == (
         tmp_path / "second" / "scores.parquet"

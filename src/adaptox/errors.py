@@ -7,6 +7,7 @@ AdaptoxError
 │   ├── DataError           a file, column, row or label
 │   ├── BaseModelError      a base model that cannot be found or read
 │   ├── BundleError         a bundle that is missing, damaged or of another version
+│   ├── BusyError           a folder that another process is at work in
 │   └── MissingExtraError   a room whose optional packages are not installed
 └── RunError                the work itself failed                     exit code 1
     ├── CollapseError       training ended in a model that decides nothing
