@@ -22,9 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from adaptox import bundle as bundles
+from adaptox import config as settings
 from adaptox.adapt import needs, same
 from adaptox.config import Config, resolved_json
 from adaptox.errors import BusyError, ConfigError, InputError, StorageError, storage_errors
@@ -163,21 +162,16 @@ def alone(path: Path) -> Iterator[None]:
         BusyError: another process is at work there.
         StorageError: the lock cannot be written.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def refuse(_: bool) -> None:
+        raise BusyError(f"another process is at work in {path}: wait for it, or choose another folder with --out")
+
+    with settings.alone(path, refuse):
         try:
-            lock.acquire(blocking=False)
-        except Timeout as error:
-            raise BusyError(
-                f"another process is at work in {path}: wait for it, or choose another folder with --out"
-            ) from error
-    try:
-        yield
-    finally:
-        with suppress(OSError):  # some systems do not remove what is open
-            os.unlink(lock.lock_file)
-        lock.release()
+            yield
+        finally:
+            with suppress(OSError):  # some systems do not remove what is open
+                settings.lock_file(path).unlink()
 
 
 def create(path: Path, config: Config, prepared: Prepared, resume: bool, overwrite: bool) -> RunFolder:
