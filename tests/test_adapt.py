@@ -23,7 +23,7 @@ from adaptox.adapt import Adaptation, adapt, assess, is_finished, make_lesson, p
 from adaptox.adapt import folder as folders
 from adaptox.adapt import run as room
 from adaptox.adapt.judge import judge_base
-from adaptox.config import Config, lock_file
+from adaptox.config import Config
 from adaptox.decide import Decider
 from adaptox.errors import (
     CollapseError,
@@ -263,7 +263,7 @@ def test_a_run_that_another_process_is_at_is_left_alone(tmp_path, done, how):
     shutil.copytree(done.folder, run)
     (run / "metrics.json").unlink()
     (run / "checkpoints").mkdir()
-    with FileLock(lock_file(run)):
+    with FileLock(tmp_path / ".run.lock"):
         before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
         with pytest.raises(InputError, match=r"another process is at work in .*run: wait for it"):
             adapt(done.config, run, **how)

@@ -16,7 +16,7 @@ import endpoint
 import tiny
 from adaptox import teach, train
 from adaptox.adapt import adapt, make_lesson, plan_lesson, read_and_prepare
-from adaptox.config import EvaluateConfig, SourceConfig, lock_file
+from adaptox.config import EvaluateConfig, SourceConfig
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError
 from adaptox.records import WAITING, Conversation, Example, silent
 from adaptox.teach import CrossFit, lessons
@@ -158,7 +158,7 @@ def test_a_teacher_waits_for_another_process_with_the_same_network(tiny_bert, cs
         return score(*given)
 
     with ThreadPoolExecutor(1) as pool:
-        with FileLock(lock_file(folder)), monkeypatch.context() as watched:
+        with FileLock(folder.with_name(f"{folder.name}.lock")), monkeypatch.context() as watched:
             watched.setattr(CrossFit, "score", scoring)
             waiting = pool.submit(make_lesson, config, tmp_path / "second", progress=progress)
             assert waits.wait(60)

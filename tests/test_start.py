@@ -20,7 +20,7 @@ from adaptox.adapt import adapt, make_lesson, needs
 from adaptox.adapt import run as room
 from adaptox.adapt.start import is_missing as is_start_missing
 from adaptox.cli import console
-from adaptox.config import START, Config, TeachConfig, lock_file
+from adaptox.config import START, Config, TeachConfig
 from adaptox.errors import BaseModelError, InterruptedRunError, StorageError
 from adaptox.model import start
 from adaptox.records import WAITING
@@ -109,7 +109,7 @@ def test_who_waited_for_another_process_finds_it_made(tmp_path, making, config, 
     adapt(making, tmp_path / "elsewhere")
     place = start.run_folder()
     place.parent.mkdir(parents=True, exist_ok=True)
-    another = FileLock(lock_file(place))
+    another = FileLock(place.with_name(f"{place.name}.lock"))
     trained: list[int] = []
 
     with another.acquire(), console.progress() as show:

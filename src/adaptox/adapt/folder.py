@@ -166,12 +166,13 @@ def alone(path: Path) -> Iterator[None]:
     def refuse(_: bool) -> None:
         raise BusyError(f"another process is at work in {path}: wait for it, or choose another folder with --out")
 
-    with settings.alone(path, refuse):
+    lock = path.with_name(f".{path.name}.lock")
+    with settings.alone(lock, refuse):
         try:
             yield
         finally:
             with suppress(OSError):  # some systems do not remove what is open
-                settings.lock_file(path).unlink()
+                lock.unlink()
 
 
 def create(path: Path, config: Config, prepared: Prepared, resume: bool, overwrite: bool) -> RunFolder:

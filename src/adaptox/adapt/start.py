@@ -37,7 +37,8 @@ def alone(progress: Progress) -> Iterator[None]:
     place = start.run_folder()
     # Processes of one launch make it together.
     launched = train.processes() > 1
-    turn = nullcontext() if launched else settings.alone(place, lambda on: progress(WAITING, int(not on), 1))
+    lock = place.with_name(f"{place.name}.lock")  # the run that makes it has another
+    turn = nullcontext() if launched else settings.alone(lock, lambda on: progress(WAITING, int(not on), 1))
     try:
         with turn:
             yield

@@ -13,7 +13,7 @@ from adaptox.config.data_sections import (
     SourceConfig,
     TextConfig,
 )
-from adaptox.config.kept import alone, cache_root, lock_file
+from adaptox.config.kept import alone, cache_root
 from adaptox.config.reading import load, override, parse, read_toml, resolved_json
 from adaptox.config.recipe import RECIPE, START, START_DATA, START_RECIPE
 from adaptox.config.sections import (
@@ -68,7 +68,6 @@ __all__ = [
     "alone",
     "cache_root",
     "load",
-    "lock_file",
     "override",
     "parse",
     "read_toml",

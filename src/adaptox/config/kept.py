@@ -17,33 +17,28 @@ def cache_root(given: Path | None = None) -> Path:
     return given or Path(os.environ.get("ADAPTOX_CACHE") or "~/.cache/adaptox").expanduser()
 
 
-def lock_file(folder: Path) -> Path:
-    """Name the hidden file beside a folder that tells that somebody is at it."""
-    return folder.with_name(f".{folder.name}.lock")
-
-
 @contextmanager
-def alone(folder: Path, waiting: Callable[[bool], None]) -> Iterator[None]:
-    """Let one process at a time make what is kept in a folder; others wait, and find it made.
+def alone(lock: Path, waiting: Callable[[bool], None]) -> Iterator[None]:
+    """Let one process at a time make what is kept; others wait, and find it made.
 
     Args:
-        folder: `lock_file` stands beside it.
+        lock: the file that tells that somebody is at it.
         waiting: told True when another process has to be waited for, and False when that is over. What it raises
             ends the wait before it begins.
 
     Raises:
         StorageError: the lock cannot be written.
     """
-    lock = FileLock(lock_file(folder))
-    with storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+    held = FileLock(lock)
+    with storage_errors(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
         try:
-            lock.acquire(blocking=False)
+            held.acquire(blocking=False)
         except Timeout:
             waiting(True)
-            lock.acquire()
+            held.acquire()
             waiting(False)
     try:
         yield
     finally:
-        lock.release()
+        held.release()

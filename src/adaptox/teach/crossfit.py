@@ -129,7 +129,8 @@ def _networks(
     folder = cache_root() / "crossfit" / folds_key(config, config.teach.folds, plain)
     folds = CrossFit(config, config.teach.folds, _SETTING, folder, True, progress)
     # Another process that trains the same network writes the same checkpoints: who waited finds it finished.
-    with settings.alone(folder, lambda on: progress(WAITING, int(not on), 1)):
+    lock = folder.with_name(f"{folder.name}.lock")
+    with settings.alone(lock, lambda on: progress(WAITING, int(not on), 1)):
         held = cast(Held, folds.score(rows))  # None in helper processes alone
     position = {row.id: index for index, row in enumerate(held.examples)}
     order = [position[row.id] for row in labelled]
