@@ -21,18 +21,17 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import kept_logits
+import levers
+from changes import RESAMPLES, Change, read_changes
 from kept_logits import Kept
-from pydantic import Field, ValidationError
 
-from adaptox import config as settings
 from adaptox import evaluate
 from adaptox.adapt import make_start, read_and_prepare
 from adaptox.adapt.judge import fit_decider, judge
 from adaptox.adapt.words import learn_words, weigh_words
-from adaptox.config import Config, Section
 from adaptox.errors import AdaptoxError, ConfigError, nearest
 from adaptox.evaluate import Evaluation, interval_json
 from adaptox.prepare import Prepared
@@ -40,49 +39,6 @@ from adaptox.records import Example, silent
 from adaptox.teach import CrossFit, Held, folds_key, is_scored
 
 METRICS = ("auprc", "f1")
-RESAMPLES = 5000  # enough for what remains of a p-value after Holm
-# What the comparison needs to be the same for all.
-_FIXED = ("threshold", "evaluate", "prepare", "seed", "distill")
-
-
-class ChangeConfig(Section):
-    """One change as the file has it."""
-
-    name: str
-    what: str
-    on: str | None = None
-    """Name of what it is made to, above it; the first is made to nothing."""
-    tested: bool = True
-    """False where the rows left out had a say in it, as the words' shares have by themselves."""
-    set: dict[str, Any] = Field(default_factory=dict)
-    """Dotted key of the settings → value."""
-
-
-class AblationConfig(Section):
-    """The file."""
-
-    settings: str
-    """Settings file to start from."""
-    folds: int = Field(ge=2)
-    changes: Annotated[tuple[ChangeConfig, ...], Field(min_length=1)]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A change and the settings that it leads to.
-
-    Attributes:
-        name, what: as the file has them.
-        ground: what it is made to.
-        config: the settings.
-        tested: the rows left out had no say in it.
-    """
-
-    name: str
-    what: str
-    ground: Change | None
-    config: Config
-    tested: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,39 +48,6 @@ class Measured:
     result: Evaluation
     networks: Kept
     data_sha256: str
-
-
-def read_changes(path: Path) -> tuple[Change, ...]:
-    """Read the file.
-
-    Raises:
-        ConfigError: what is wrong in it, and in which change.
-    """
-    try:
-        given = AblationConfig.model_validate(settings.read_toml(path, "benchmarks/ablation.toml"))
-    except ValidationError as error:
-        detail = error.errors()[0]
-        raise ConfigError(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
-    plain = {"threshold.folds": given.folds, "evaluate.resamples": RESAMPLES, "lexicon.grams": []}
-    start = settings.override(settings.load(Path(given.settings)), plain)
-    found: dict[str, Change] = {}
-    for one in given.changes:
-        if one.name in found:
-            raise ConfigError(f"{path}: {one.name!r} stands there twice")
-        if one.on is not None and one.on not in found:
-            hint = nearest(one.on, found)
-            raise ConfigError(f"{path}: {one.name!r} is made to {one.on!r}, which is not above it: {hint}")
-        fixed = [key for key in one.set if key.split(".")[0] in _FIXED]
-        if fixed:
-            raise ConfigError(f"{path}: {one.name!r} sets {fixed[0]!r}, which has to be the same for all")
-        ground = found[one.on] if one.on else None
-        try:
-            config = settings.override(ground.config if ground else start, one.set)
-        except ConfigError as error:
-            raise ConfigError(f"{path}: {one.name!r}: {error}") from error
-        tested = one.tested and (ground is None or config.lexicon == ground.config.lexicon)
-        found[one.name] = Change(one.name, one.what, ground, config, tested)
-    return tuple(found.values())
 
 
 def read_rows(changes: Sequence[Change]) -> dict[str, Prepared]:
@@ -172,9 +95,9 @@ def measure(change: Change, prepared: Prepared, work: Path, kept: dict[str, Kept
     """
     config, rows = change.config, _learned(prepared)
     make_start(config)
-    key = kept_logits.key_of(config, rows)
+    key = "-".join(filter(None, (kept_logits.key_of(config, rows), change.lever)))
     if key not in kept:
-        kept[key] = Kept.of(_cross_fit(config, rows, work), config)
+        kept[key] = Kept.of(_cross_fit(change, rows, work), config)
     scored = [row for row in rows if is_scored(row, config.label_set.target)]
     held = kept[key].held(scored, config.outputs.names)
     if config.lexicon.grams:
@@ -184,19 +107,24 @@ def measure(change: Change, prepared: Prepared, work: Path, kept: dict[str, Kept
     return Measured(result, kept[key], prepared.manifest.sha256)
 
 
-def _cross_fit(config: Config, rows: Sequence[Example], work: Path) -> Held:
-    place = work / folds_key(config, config.threshold.folds, rows)
+def _cross_fit(change: Change, rows: Sequence[Example], work: Path) -> Held:
+    config, folds = change.config, change.config.threshold.folds
+    place = work / "-".join(filter(None, (folds_key(config, folds, rows), change.lever)))
     place.mkdir(parents=True, exist_ok=True)
-    held = CrossFit(config, config.threshold.folds, "folds", place, True, silent).score(rows)
+    with levers.pulled(change.lever):
+        held = CrossFit(config, folds, "folds", place, True, silent).score(rows)
     if held is None:
         raise ConfigError("an ablation is measured in one process: start it without torchrun")
     return held
 
 
 def compared(changes: Sequence[Change], found: Mapping[str, Measured]) -> dict[str, dict[str, Any]]:
-    """Compare each change with what it is made to; p-values are corrected for all that are tested, after Holm."""
+    """Compare each change with what it is made to.
+
+    P-values are corrected after Holm for all that are tested on the way, and for all that are tested beside it.
+    """
     told: dict[str, dict[str, Any]] = {}
-    tested: list[tuple[str, str, float]] = []
+    tested: dict[bool, list[tuple[str, str, float]]] = {True: [], False: []}
     for change in changes:
         if change.ground is None:
             continue
@@ -205,10 +133,11 @@ def compared(changes: Sequence[Change], found: Mapping[str, Measured]) -> dict[s
             test = evaluate.compare(one, other, metric, RESAMPLES, change.config.seed)
             told.setdefault(change.name, {})[metric] = {**interval_json(test.difference), "p_holm": None}
             if change.tested:
-                tested.append((change.name, metric, test.p_value))
-    corrected = evaluate.holm([p_value for *_, p_value in tested])
-    for (name, metric, _), p_value in zip(tested, corrected, strict=True):
-        told[name][metric]["p_holm"] = p_value
+                tested[change.beside].append((change.name, metric, test.p_value))
+    for family in tested.values():
+        corrected = evaluate.holm([p_value for *_, p_value in family])
+        for (name, metric, _), p_value in zip(family, corrected, strict=True):
+            told[name][metric]["p_holm"] = p_value
     return told
 
 
@@ -232,6 +161,7 @@ def _shown(change: Change, one: Measured, difference: Mapping[str, Any] | None) 
         "name": change.name,
         "what": change.what,
         "on": change.ground.name if change.ground else None,
+        "beside": change.beside,
         "n": main.n,
         "positives": main.positives,
         **{metric: interval_json(main.metrics[metric]) for metric in METRICS},
@@ -240,6 +170,7 @@ def _shown(change: Change, one: Measured, difference: Mapping[str, Any] | None) 
         "hardware": one.networks.origin.hardware,
         "commit": one.networks.origin.commit,
         "base": one.networks.origin.base,
+        "lever": change.lever,
         "data_sha256": one.data_sha256,
         "config": change.config.model_dump(mode="json", exclude_unset=True),
     }

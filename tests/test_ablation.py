@@ -9,9 +9,12 @@ import ablation
 import kept_logits
 import numpy as np
 import pytest
+from changes import read_changes
 
 import tiny
+from adaptox import config as settings
 from adaptox.errors import ConfigError, DataError
+from adaptox.evaluate import Comparison, Interval
 from adaptox.records import Scores
 from adaptox.teach import Held
 
@@ -78,6 +81,7 @@ def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(plain,
     [
         (('name = "a"\nwhat = "x"\non = "b"',), "'a' is made to 'b', which is not above it"),
         ((FIRST, FIRST), "'first' stands there twice"),
+        ((f'{FIRST}\nlever = "fgn"',), "'first': no lever 'fgn'.*fgm"),
         ((f'{FIRST}\nset = {{ "train.epoch" = 1 }}',), "'first': .*epoch"),
         ((f'{FIRST}\nset = {{ "threshold.folds" = 5 }}',), "'first' sets 'threshold.folds'"),
         ((f'{FIRST}\nsett = {{ "train.epochs" = 5 }}',), "changes.0.sett"),
@@ -88,11 +92,11 @@ def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(plain,
 )
 def test_changes_that_cannot_be_measured_are_refused(plain, changes, said):
     with pytest.raises(ConfigError, match=said):
-        ablation.read_changes(write_changes(plain, *changes))
+        read_changes(write_changes(plain, *changes))
 
 
 def test_kept_logits_are_of_their_rows_and_base_alone(plain):
-    (change,) = ablation.read_changes(write_changes(plain, FIRST))
+    (change,) = read_changes(write_changes(plain, FIRST))
     rows = ablation.read_rows((change,))["first"].train
     labels = change.config.outputs.names
     unknown = np.zeros(len(rows), dtype=int)
@@ -108,22 +112,48 @@ def test_kept_logits_are_of_their_rows_and_base_alone(plain):
 
 def test_a_change_that_the_rows_had_a_say_in_is_not_tested(plain):
     told = 'name = "second"\nwhat = "x"\non = "first"\ntested = false'
-    changes = ablation.read_changes(write_changes(plain, FIRST, told))
+    changes = read_changes(write_changes(plain, FIRST, told))
     assert [one.tested for one in changes] == [True, False]
+
+
+def test_what_was_tried_beside_the_way_is_corrected_apart(plain, monkeypatch):
+    way = [f'name = "way-{at}"\nwhat = "x"\non = "first"\nset = {{ "train.epochs" = 3 }}' for at in range(2)]
+    beside = [one.replace("way", "beside") + "\nbeside = true" for one in way[:1]]
+    changes = read_changes(write_changes(plain, FIRST, *way, *beside))
+    monkeypatch.setattr(
+        ablation.evaluate, "compare", lambda *_: Comparison("f1", "all", Interval(0, 0, 0), 0.01, "better")
+    )
+    found = {one.name: ablation.Measured(None, None, "") for one in changes}
+    told = ablation.compared(changes, found)
+    p_values = {name: one["f1"]["p_holm"] for name, one in told.items()}
+    assert p_values == pytest.approx({"way-0": 0.04, "way-1": 0.04, "beside-0": 0.02})
+
+
+def test_a_lever_has_networks_of_its_own_which_words_share(plain):
+    pulled = 'name = "pulled"\nwhat = "x"\non = "first"\nlever = "token-dropping"'
+    words = 'name = "words"\nwhat = "x"\non = "pulled"\nset = { "lexicon.grams" = ["words"] }'
+    changes = read_changes(write_changes(plain, FIRST, pulled, words))
+    assert [one.lever for one in changes] == [None, "token-dropping", "token-dropping"]
+    parts, kept = ablation.read_rows(changes), {}
+    first, _, _ = (ablation.measure(one, parts[one.name], plain / "work", kept) for one in changes)
+    plain_key, pulled_key = kept
+    assert pulled_key == f"{plain_key}-token-dropping"
+    assert len(list((plain / "work").iterdir())) == 2
+    assert not np.allclose(kept[pulled_key].logits, first.networks.logits)
 
 
 def test_a_file_without_folds_is_refused(plain):
     with pytest.raises(ConfigError, match="folds"):
-        ablation.read_changes(write_changes(plain, FIRST, folds="folds = 1"))
+        read_changes(write_changes(plain, FIRST, folds="folds = 1"))
     with pytest.raises(ConfigError, match="no settings file at nowhere"):
-        ablation.read_changes(Path("nowhere.toml"))
+        read_changes(Path("nowhere.toml"))
 
 
 def test_a_change_of_the_rows_is_refused_before_anything_is_trained(plain):
     other = tiny.write_csv(plain / "other.csv", tiny.texts(seed=1))
     change = f'name = "other"\nwhat = "x"\non = "first"\nset = {{ sources = [{{ path = "{other}" }}] }}'
     with pytest.raises(ConfigError, match="'other' would be measured on other rows than 'first'"):
-        ablation.read_rows(ablation.read_changes(write_changes(plain, FIRST, change)))
+        ablation.read_rows(read_changes(write_changes(plain, FIRST, change)))
 
 
 @pytest.mark.parametrize(
@@ -140,8 +170,8 @@ def test_a_part_is_a_known_one_and_writes_no_result(plain, monkeypatch, options,
 
 def test_the_shipped_changes_lead_to_the_best_recipe(monkeypatch):
     monkeypatch.chdir(ROOT)
-    found = {one.name: one.config for one in ablation.read_changes(Path("benchmarks/ablation.toml"))}
-    best = ablation.settings.load(ROOT / "configs" / "best.toml")
+    found = {one.name: one.config for one in read_changes(Path("benchmarks/ablation.toml"))}
+    best = settings.load(ROOT / "configs" / "best.toml")
     for table in ("base", "adapter", "encode", "loss", "lexicon"):
         assert getattr(found["words"], table) == getattr(best, table), table
     # Patience ends no training with folds.

@@ -1,0 +1,215 @@
+"""Levers of training that did not earn a place in adaptox, kept so that anyone can measure them again.
+
+`pulled` puts one into adaptox for as long as a block lasts, by replacing what the lever changes. They are made for
+BERT, the architecture of the default base, and for one training at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from tokenizers import Tokenizer
+from transformers import Trainer
+
+from adaptox import model
+from adaptox.config import TrainConfig
+from adaptox.encode import Encoder
+from adaptox.errors import ConfigError, nearest
+from adaptox.records import Conversation
+from adaptox.text import render
+from adaptox.train import fitting, settings
+from adaptox.train.rows import Epochs, Row
+from adaptox.train.trainer import TARGETS, ModerationTrainer
+
+# A layer learns at so much of the rate of the one above it.
+_DECAY = 0.85
+# The length of FGM's step, in mean norms of a token's embedding.
+_STEP = 0.5
+# How many dropouts, and what share of the pooled text each drops.
+_SAMPLES, _DROPOUT = 5, 0.3
+# Of a text that is too long, the first quarter of the room goes to its beginning, as in 128 + 382 of 510 tokens.
+_HEAD = 4
+# The share of tokens that a reading leaves out.
+_DROPPED = 0.1
+# Width of the layer that attention weighs tokens by.
+_ATTENTION = 128
+
+
+@contextmanager
+def pulled(name: str | None) -> Iterator[None]:
+    """Train and score with a lever for as long as the block lasts.
+
+    Args:
+        name: of the lever; None pulls none.
+
+    Raises:
+        ConfigError: no lever is called so.
+    """
+    with ExitStack() as stack:
+        for owner, attribute, replacement in LEVERS[check(name)]() if name else ():
+            stack.enter_context(patch.object(owner, attribute, replacement))
+        yield
+
+
+def check(name: str) -> str:
+    """Give the name of a lever back.
+
+    Raises:
+        ConfigError: no lever is called so.
+    """
+    if name not in LEVERS:
+        raise ConfigError(f"no lever {name!r}: {nearest(name, LEVERS)}")
+    return name
+
+
+Patch = tuple[Any, str, Callable[..., Any]]
+
+
+def _fgm() -> list[Patch]:
+    """Learn each batch a second time with the embeddings moved to where its loss grows.
+
+    The usual shortcut of arXiv 1605.07725: one step of the whole table for a batch, not one for each text.
+    """
+    step = Trainer.training_step
+
+    def training_step(self: Trainer, network: Any, inputs: dict[str, Any], count: Any = None) -> Any:
+        loss = step(self, network, inputs, count)
+        weight = network.get_input_embeddings().weight
+        norm = weight.grad.norm()
+        if torch.isfinite(norm) and norm > 0:
+            move = _STEP * weight.detach().norm(dim=1).mean() * weight.grad / norm
+            before = weight.detach().clone()
+            weight.data.add_(move)
+            step(self, network, inputs, count)
+            weight.data.copy_(before)
+        return loss
+
+    return [(ModerationTrainer, "training_step", training_step)]
+
+
+def _multi_sample_dropout() -> list[Patch]:
+    """Take the mean loss of several dropouts before the head (arXiv 1905.09788)."""
+    plain = ModerationTrainer.compute_loss
+
+    def compute_loss(self: Any, network: Any, inputs: dict[str, Any], *options: Any, **named: Any) -> Any:
+        if not network.training:
+            return plain(self, network, inputs, *options, **named)
+        tokens = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        targets = [inputs[name] for name in TARGETS]
+        with self.accelerator.autocast():
+            pooled = network.bert(**tokens).pooler_output
+            samples = [torch.nn.functional.dropout(pooled, _DROPOUT) for _ in range(_SAMPLES)]
+            logits = [network.classifier(sample).float() for sample in samples]
+        return torch.stack([self._objective(one, *targets) for one in logits]).mean()
+
+    return [(ModerationTrainer, "compute_loss", compute_loss)]
+
+
+def _layer_decay() -> list[Patch]:
+    """Let lower layers learn more slowly, embeddings most (arXiv 1801.06146)."""
+    plain = settings.make_optimizer
+
+    def make_optimizer(network: Any, config: TrainConfig) -> torch.optim.Optimizer:
+        layers = network.config.num_hidden_layers
+        depth = {
+            parameter: layers - int(name.split(".layer.")[1].split(".")[0]) - 1 if ".layer." in name else layers
+            for name, parameter in network.named_parameters()
+            if ".encoder." in name or ".embeddings." in name
+        }
+        optimizer = plain(network, config)
+        groups = [
+            {**group, "params": [parameter], "lr": group["lr"] * _DECAY ** depth.get(parameter, 0)}
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        ]
+        return torch.optim.AdamW(groups, fused=True)
+
+    return [(fitting, "make_optimizer", make_optimizer)]
+
+
+class _Pooler(torch.nn.Module):
+    """A weighted mean of all tokens in place of BERT's pooler, which reads the first one.
+
+    Args:
+        width: of a token's vector.
+        learned: whether a small network weighs the tokens, at first all alike, or all count alike.
+    """
+
+    def __init__(self, width: int, learned: bool) -> None:
+        super().__init__()
+        self.score: torch.nn.Sequential | None = None
+        if learned:
+            last = torch.nn.Linear(_ATTENTION, 1)
+            torch.nn.init.zeros_(last.weight)
+            self.score = torch.nn.Sequential(torch.nn.Linear(width, _ATTENTION), torch.nn.Tanh(), last)
+        self.mask = torch.empty(0)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Pool (batch, tokens, width) to (batch, width)."""
+        scores = hidden.new_zeros(hidden.shape[:2]) if self.score is None else self.score(hidden).squeeze(-1)
+        weights = scores.float().masked_fill(self.mask == 0, -torch.inf).softmax(dim=1)
+        return (weights.unsqueeze(-1) * hidden).sum(dim=1)
+
+
+def _pooling(learned: bool) -> list[Patch]:
+    """Give the head all tokens: their mean (arXiv 1908.10084), or weighed by attention (one hop of 1703.03130)."""
+    attach = model.attach
+
+    def pooled(network: Any, config: Any, seed: int, *options: Any) -> torch.nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network.bert.pooler = _Pooler(network.config.hidden_size, learned)
+        network.bert.register_forward_pre_hook(
+            lambda bert, _, given: setattr(bert.pooler, "mask", given["attention_mask"]), with_kwargs=True
+        )
+        return attach(network, config, seed, *options)
+
+    return [(model, "attach", pooled)]
+
+
+def _head_and_tail() -> list[Patch]:
+    """Learn from the beginning and the end of a long text (arXiv 1905.05583); scoring reads all of it."""
+
+    def heads(self: Encoder, conversations: Sequence[Conversation]) -> tuple[tuple[int, ...], ...]:
+        whole = Tokenizer.from_str(self.tokenizer.to_str())
+        whole.no_truncation()
+        texts = [render(conversation, self.text).text for conversation in conversations]
+        return tuple(_shortened(one.ids, self.config.max_tokens) for one in whole.encode_batch_fast(texts))
+
+    return [(Encoder, "heads", heads)]
+
+
+def _shortened(ids: Sequence[int], longest: int) -> tuple[int, ...]:
+    """Keep one special token and the beginning, the end and another special token."""
+    head = 1 + (longest - 2) // _HEAD
+    return tuple(ids) if len(ids) <= longest else (*ids[:head], *ids[head - longest :])
+
+
+def _token_dropping() -> list[Patch]:
+    """Leave a tenth of the tokens out whenever a row is learned from, others each time (EDA, arXiv 1901.11196)."""
+    plain = Epochs.__getitem__
+
+    def read(self: Epochs, index: int) -> Row:
+        row = plain(self, index)
+        first, *inner, last = row["input_ids"]
+        stays = torch.rand(len(inner)) >= _DROPPED
+        left = [token for token, stay in zip(inner, stays, strict=True) if stay]
+        return Row({**row, "input_ids": (first, *(left or inner), last)})
+
+    return [(Epochs, "__getitem__", read)]
+
+
+# Logits are kept under a lever's name: one that is changed needs another.
+LEVERS: dict[str, Callable[[], list[Patch]]] = {
+    "fgm": _fgm,
+    "multi-sample-dropout": _multi_sample_dropout,
+    "layer-decay": _layer_decay,
+    "mean-pooling": lambda: _pooling(learned=False),
+    "attention-pooling": lambda: _pooling(learned=True),
+    "head-and-tail": _head_and_tail,
+    "token-dropping": _token_dropping,
+}
