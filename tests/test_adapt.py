@@ -356,6 +356,9 @@ def test_input_that_turns_out_useless_leaves_no_folder(tmp_path, tiny_bert, data
     no_such_target = tiny.settings(tiny_bert, data, adapter={"kind": "lora", "targets": ["nonsense"]})
     with pytest.raises(ConfigError, match="nonsense"):
         adapt(no_such_target, tmp_path / "run")
+    misspelt = tiny.settings(tiny_bert, data, labels=["toxicity", "toxicty2"])
+    with pytest.raises(DataError, match=r"no row to learn from has the label 'toxicty2'.*did you mean 'toxicity'"):
+        adapt(misspelt, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -488,6 +491,9 @@ def test_part_of_toxic_chat_is_not_taken_for_its_test_split(done, toxic_chat):
     slices = assess(done.bundle, other(alone), as_split=False).metrics["slices"]
     assert slices["all"]["n"] == 40
     assert "F" not in slices
+    helped = [{"path": str(toxic_chat)}, {"path": "embedded-comments", "use": "train", "max_examples": 5}]
+    both = adaptox.config.parse({"sources": helped})
+    assert "F" in assess(done.bundle, both, as_split=False).metrics["slices"]
     sample = adaptox.config.parse({"sources": [{"path": str(toxic_chat), "max_examples": 50}]})
     assert "all" in assess(done.bundle, sample, as_split=False).metrics["slices"]
 
@@ -522,6 +528,22 @@ def test_a_base_that_learned_from_the_same_data_is_told_of(done, data, tiny_bert
     assert seen.notes(adaptox.config.override(done.config, helps)) == ()
 
 
+def test_a_folder_shares_the_data_of_a_file_in_it_and_a_bundle_that_of_its_base(done, data, tmp_path):
+    manifest = bundles.load(done.bundle).manifest
+    assert manifest.base["learned"] == []  # its base is no bundle
+    assert seen.shares_sources(other(data.parent), manifest)
+    assert not seen.shares_sources(other(data.parent / "others.csv"), manifest)
+    onward = adaptox.config.override(other(tmp_path / "new.csv"), {"base.name": str(done.bundle)})
+    learned = seen.learned_before(onward)
+    assert [stage["sources"][0]["path"] for stage in learned] == [str(data)]
+    trained = {"config": onward.model_dump(mode="json")}
+    later = manifest.model_copy(update={"metrics": trained, "base": {"learned": learned}})
+    assert seen.shares_sources(other(data), later)
+    assert not seen.left_test_alone(other(data), later)
+    learned[0]["prepare"]["split"] = "official"
+    assert seen.left_test_alone(other(data), later)
+
+
 def test_other_data_is_judged_whole(done, data):
     metrics = assess(done.bundle, other(data), as_split=False).metrics
     assert metrics["slices"]["all"]["n"] == tiny.ROWS
@@ -551,13 +573,15 @@ def test_a_bundle_of_a_resplit_is_not_judged_on_the_published_test_part(
     config = tiny.settings(tiny_bert, toxic_chat, train=quick)
     trained = dict(metrics={"config": config.model_dump(mode="json")}, data_sha256="of the resplit")
     official = adaptox.config.override(config, {"prepare.split": "official"})
-    manifest = bundles.Manifest.model_construct(name="resplit", labels=("toxicity",), **trained)
+    manifest = bundles.Manifest.model_construct(name="resplit", labels=("toxicity",), base={}, **trained)
     with pytest.raises(ConfigError, match=r"split in another way \(prepare\)"):
         assessing._test_part(official, manifest, silent)
     told = assessing._all_rows(official, manifest, silent)
     assert told.notes == ("The bundle resplit learned from some of these rows.",)
     again = {"metrics": {"config": official.model_dump(mode="json")}}
-    published = bundles.Manifest.model_construct(name="official", labels=("toxicity",), **{**trained, **again})
+    published = bundles.Manifest.model_construct(
+        name="official", labels=("toxicity",), base={}, **{**trained, **again}
+    )
     assert len(assessing._test_part(official, published, silent).examples) == 40
     assert assessing._all_rows(official, published, silent).notes == ()
 

@@ -168,6 +168,55 @@ def test_a_folder_of_files_named_by_split_is_one_source(tmp_path):
     ]
 
 
+def test_files_named_by_split_may_be_packed(tmp_path):
+    write(tmp_path / "mine" / "train.csv", "text,toxic\ntrain text,0\n")
+    (tmp_path / "mine" / "test.csv.gz").write_bytes(gzip.compress(b"text,toxic\ntest text,1\n"))
+    assert [(e.id, e.split) for e in plain(tmp_path / "mine")] == [
+        ("mine/test/1", "test"),
+        ("mine/train/1", "train"),
+    ]
+
+
+def test_rows_of_one_table_hold_a_text_or_messages(tmp_path):
+    spoken = [{"role": "user", "content": "hello there"}]
+    rows = [
+        {"text": "a", "toxic": 0},
+        {"messages": spoken, "toxic": 1},
+        {"text": "", "messages": spoken, "toxic": 1},
+    ]
+    path = write(tmp_path / "mixed.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    said = [example.conversation.turns[0].content for example in plain(path)]
+    assert said == ["a", "hello there", "hello there"]
+    assert [given.turns[0].content for _, given in read_inputs(path, io.StringIO())] == said
+    write(path, '{"text": "a", "toxic": 0}\n{"txt": "b", "toxic": 1}\n')
+    assert "mixed.jsonl, line 2: expected 'text' as in other rows, got txt, toxic" in refusal(path)
+    csv_file = write(
+        tmp_path / "both.csv", f'text,messages\n,"{json.dumps(spoken).replace(chr(34), chr(34) * 2)}"\n'
+    )
+    assert read_inputs(csv_file, io.StringIO())[0][1].messages() == spoken
+
+
+def test_a_mapping_goes_before_the_name_of_a_file(tmp_path):
+    header, columns = ("class", "tweet", "mine"), {"text": "tweet", "labels": {"toxicity": "mine"}}
+    path = write_rows(tmp_path / "labeled_data.csv", header, [(0, "one", 0), (2, "two", 1)])
+    mapped = SourceConfig(path=str(path), columns=ColumnMap.model_validate(columns))
+    assert [example.labels["toxicity"] for example in read(mapped).examples] == [0, 1]
+    assert [example.labels["toxicity"] for example in read(SourceConfig(path=str(path))).examples] == [1, 0]
+    write(path, "text,label\nhello,0\n")
+    assert 'set reader = "table" for another table' in refusal(path)
+
+
+def test_what_the_system_will_not_read_is_told_in_one_line(tmp_path, monkeypatch):
+    path = write(tmp_path / "mine.csv", "text,toxic\na,0\n")
+
+    def denied(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    assert refusal(path) == f"cannot read {path}: Permission denied; check the path and its permissions"
+    assert "cannot read aaa" in refusal("a" * 300 + ".csv") or "no such file" in refusal("a" * 300 + ".csv")
+
+
 def test_a_field_longer_than_the_csv_module_allows_is_read_and_the_limit_stays(tmp_path):
     before = csv.field_size_limit()
     path = write(tmp_path / "long.csv", f'text,label\n"{"a" * 200_000}",0\n')
@@ -327,6 +376,15 @@ def test_toxic_chat_is_read_from_the_csv_folder_or_one_file(tmp_path):
     one = read(SourceConfig(path=str(folder / "toxic-chat_annotation_test.csv")))
     assert [example.split for example in one.examples] == ["test"]
     assert one.origin.reader == "toxic-chat"
+
+
+def test_a_row_of_toxic_chat_that_lacks_a_label_is_read_without_it(tmp_path):
+    whole = {"user_input": "a", "toxicity": 1, "jailbreaking": 0, "human_annotation": "True", "conv_id": "x"}
+    whole |= {"model_output": "b", "openai_moderation": "[]"}
+    short = {name: value for name, value in whole.items() if name != "jailbreaking"}
+    path = write(tmp_path / "test.jsonl", f"{json.dumps(whole)}\n{json.dumps(short)}\n")
+    examples = read(SourceConfig(path=str(path), reader="toxic-chat")).examples
+    assert [dict(example.labels) for example in examples] == [{"toxicity": 1, "jailbreaking": 0}, {"toxicity": 1}]
 
 
 @pytest.mark.parametrize(
@@ -628,7 +686,11 @@ def test_inputs_come_from_tables_lines_and_the_stream(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.jsonl", '{"text": "a"}\n{"label": 1}\n', "a.jsonl, line 2 has neither a text nor a messages column"),
+        (
+            "a.jsonl",
+            '{"text": "a"}\n{"label": 1}\n',
+            "a.jsonl, line 2: expected 'text' as in other rows, got label",
+        ),
         ("a.jsonl", '{"text": "a"}\n{"text"\n', "line 2: broken JSON"),
         ("a.txt", "\n\n", "is empty"),
         ("a.pdf", "x", "expected a file named .txt"),

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,15 +22,16 @@ import tiny
 from adaptox import study as studies
 from adaptox.adapt import read_and_prepare
 from adaptox.adapt.folder import alone
+from adaptox.config import EvaluateConfig
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError, RunError
 from adaptox.evaluate import METRICS, holm
 from adaptox.records import silent
-from adaptox.study import StudyConfig, load_study, plan, worker
+from adaptox.study import StudyConfig, load_study, pairs, plan, worker
 from adaptox.study.keys import Keys
 from adaptox.study.pairs import resamples_for
 from adaptox.study.panels import read_panels, whose
 from adaptox.study.paper import PAPER
-from adaptox.study.results import mean_draws
+from adaptox.study.results import Result, mean_draws, read_seed
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "configs").glob("study*.toml"))
@@ -232,6 +235,20 @@ def test_pairs_are_compared_with_the_named_run_and_corrected(done):
     difference = story.runs[1].summary["all"]["f1"].value - story.runs[0].summary["all"]["f1"].value
     assert pair.comparisons[1].difference.value == pytest.approx(difference)
     assert pair.sentence.startswith("lora")
+
+
+def test_runs_that_see_other_families_in_their_rows_are_not_compared(done):
+    _, out = done
+    config = EvaluateConfig(resamples=100)
+    seeds = [read_seed(out / "runs" / f"{name}-s0", config, 0) for name in ("all", "lora")]
+    runs = [SimpleNamespace(panel="", name=name) for name in ("all", "lora")]
+    one, other = (Result(run, (seed,)) for run, seed in zip(runs, seeds, strict=True))
+    assert len(list(pairs._couples([one, other], ""))) == 1
+    rows = replace(seeds[1].own.rows, groups=("one family",) * len(seeds[1].own.rows.ids))
+    elsewhere = replace(other, seeds=(replace(seeds[1], own=replace(seeds[1].own, rows=rows)),))
+    assert list(pairs._couples([one, elsewhere], "")) == []
+    sliced = replace(seeds[1].own, slices={"F": seeds[1].own.main})
+    assert list(pairs._couples([one, replace(other, seeds=(replace(seeds[1], own=sliced),))], "")) == []
 
 
 def test_a_finished_study_is_not_run_again(done, tiny_bert, csv, monkeypatch):

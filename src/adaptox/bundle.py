@@ -55,7 +55,7 @@ class Manifest(Section):
     labels: tuple[str, ...]
     """Names of the logits, in order."""
     base: dict[str, Any]
-    """Name, revision and warm-started rows of the base model, and hashes of the bundles that it came from."""
+    """Name, revision and warm-started rows of the base model; hashes and data of bundles that it came from."""
     adapter: dict[str, Any]
     """Settings of the adapter, which is merged into the weights."""
     text: TextConfig

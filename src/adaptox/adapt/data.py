@@ -102,7 +102,7 @@ def _check_same_split(teacher: Path, prepared: Prepared) -> None:
 
 def is_toxic_chat_test(test: tuple[Example, ...], config: Config) -> bool:
     """Tell whether published test rows are ToxicChat's and all of them: its slices F, H and T mean nothing else."""
-    whole = all(source.max_examples is None for source in config.sources)
+    whole = all(source.max_examples is None for source in config.sources if source.use != "train")
     return whole and bool(test) and all(example.source == "toxic-chat" for example in test)
 
 

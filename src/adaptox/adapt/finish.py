@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from adaptox import bundle as bundles
 from adaptox import model, report
 from adaptox.adapt import folder as folders
-from adaptox.adapt import needs
+from adaptox.adapt import needs, seen
 from adaptox.adapt.folder import RunFolder
 from adaptox.adapt.judge import Judged
 from adaptox.adapt.story import metrics_json
@@ -62,6 +62,7 @@ def finish(folder: RunFolder, story: report.RunStory, config: Config, made: Made
             "revision": base.revision,
             "warm": dict(base.warm),
             "lineage": needs.lineage(config.base.name),
+            "learned": seen.learned_before(config),
         },
         adapter=config.adapter.model_dump(mode="json"),
         text=encoder.text,

@@ -19,7 +19,7 @@ from adaptox import train
 from adaptox.adapt.judge import conversations
 from adaptox.config import Config
 from adaptox.encode import Encoder
-from adaptox.errors import ConfigError
+from adaptox.errors import ConfigError, DataError, nearest
 from adaptox.prepare import Prepared
 from adaptox.records import Example, Progress
 from adaptox.scorers import TorchScorer
@@ -60,9 +60,17 @@ def check_rows(config: Config, parts: Prepared) -> None:
     """Make sure, before a folder is touched, that training will find the rows that it needs.
 
     Raises:
-        DataError: fewer families of a class than folds, or no row with a teacher's score that is to be learned.
+        DataError: fewer families of a class than folds, a label that no row has, or no row with a teacher's score
+            that is to be learned.
     """
     learned = parts.train
+    known = {label for row in parts.train for label in row.labels}
+    unknown = [label for label in config.labels if label not in (*known, *config.distill.targets)]
+    if unknown:
+        raise DataError(
+            f"no row to learn from has the label {unknown[0]!r}, so its output would be chance: "
+            f"{nearest(unknown[0], known)}; name its column in columns.labels, or leave it out of labels"
+        )
     if config.threshold.folds:
         learned = (*parts.train, *parts.validation)
         lay_out_folds(learned, config, config.threshold.folds, "threshold.folds")

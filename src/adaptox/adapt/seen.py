@@ -21,17 +21,35 @@ def trained_on(config: Config, manifest: bundles.Manifest) -> Mapping[str, Any]:
     return trained if _placed(trained.get("sources", ())) == _placed(_sources(config)) else {}
 
 
+def learned_before(config: Config) -> list[dict[str, Any]]:
+    """List, for a bundle's manifest, what its base learned from, and what that started from: the settings' part.
+
+    Raises:
+        BundleError: the base is a damaged bundle.
+    """
+    place = model.place_of(config.base.name)
+    if not (config.base.name and (place / bundles.MANIFEST).is_file()):
+        return []
+    return [
+        {"sources": trained.get("sources", []), "prepare": {"split": trained.get("prepare", {}).get("split")}}
+        for trained in _stages(bundles.load(place).manifest)
+    ]
+
+
 def shares_sources(config: Config, manifest: bundles.Manifest) -> bool:
-    """Tell whether a bundle learned from a source that is judged on here, however that is read."""
-    return bool(_places(manifest.metrics.get("config", {}).get("sources", ())) & _judged(config))
+    """Tell whether a bundle, or what it came from, learned from what is judged on here, however that is read."""
+    return any(_shares(config, stage) for stage in _stages(manifest))
 
 
 def left_test_alone(config: Config, manifest: bundles.Manifest) -> bool:
-    """Tell whether a bundle learned from no published test row of the sources that are judged on here."""
-    trained = manifest.metrics.get("config", {})
-    # What only helps training is learned from as a whole.
-    whole = _places(source for source in trained.get("sources", ()) if source.get("use") == "train")
-    return trained.get("prepare", {}).get("split") == "official" and not whole & _judged(config)
+    """Tell whether a bundle, and what it came from, learned from no published test row that is judged on here."""
+    stages = [stage for stage in _stages(manifest) if _shares(config, stage)]
+    return all(
+        stage.get("prepare", {}).get("split") == "official"
+        # What only helps training is learned from as a whole.
+        and not _overlap((source for source in stage["sources"] if source.get("use") == "train"), _judged(config))
+        for stage in stages
+    )
 
 
 def is_kept_apart(config: Config, manifest: bundles.Manifest) -> bool:
@@ -52,8 +70,17 @@ def notes(config: Config) -> tuple[str, ...]:
     )
 
 
-def _judged(config: Config) -> set[str]:
-    return _places(source for source in _sources(config) if source["use"] != "train")
+def _stages(manifest: bundles.Manifest) -> list[Mapping[str, Any]]:
+    """Give the settings of a bundle's training, and of those that it came from."""
+    return [manifest.metrics.get("config", {}), *manifest.base.get("learned", [])]
+
+
+def _shares(config: Config, stage: Mapping[str, Any]) -> bool:
+    return _overlap(stage.get("sources", ()), _judged(config))
+
+
+def _judged(config: Config) -> list[dict[str, Any]]:
+    return [source for source in _sources(config) if source["use"] != "train"]
 
 
 def _sources(config: Config) -> list[dict[str, Any]]:
@@ -65,8 +92,10 @@ def _placed(sources: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**source, "path": _place(source)} for source in sources]
 
 
-def _places(sources: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {_place(source) for source in sources}
+def _overlap(some: Iterable[Mapping[str, Any]], others: Iterable[Mapping[str, Any]]) -> bool:
+    """Tell whether two lists of sources have data in common: the same, or a file and the folder that it lies in."""
+    mine, theirs = ([Path(_place(source)) for source in sources] for sources in (some, others))
+    return any(one.is_relative_to(other) or other.is_relative_to(one) for one in mine for other in theirs)
 
 
 def _place(source: Mapping[str, Any]) -> str:

@@ -59,7 +59,7 @@ class SourceConfig(Section):
     columns: ColumnMap = ColumnMap()
     """Column mapping for plain tables and hub data sets."""
     max_examples: int | None = Field(None, ge=1)
-    """Keep a random sample of this many rows, drawn with the run's seed."""
+    """Keep a random sample of this many rows, drawn with prepare.seed, or the run's seed where that is unset."""
     use: Literal["all", "train"] = "all"
     """all takes rows into every part; train mixes them into the training part alone, without those whose family is
     in another source's validation or test part."""

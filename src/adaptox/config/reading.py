@@ -48,10 +48,12 @@ def read_toml(path: Path, example: str) -> dict[str, Any]:
     Raises:
         ConfigError: no such file, or no valid TOML.
     """
-    if not path.is_file():
-        raise ConfigError(f"no settings file at {path}: expected a TOML file such as {example}")
     try:
+        if not path.is_file():
+            raise ConfigError(f"no settings file at {path}: expected a TOML file such as {example}")
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}; check the path and its permissions") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from error
 

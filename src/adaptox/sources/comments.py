@@ -99,19 +99,19 @@ _RowReader = Callable[[Row, int, str], Example]
 
 
 def _davidson(row: Row, number: int, source: str) -> Example:
-    value = str(row.cells["class"]).strip()
+    value = str(row.cells.get("class")).strip()
     if value not in ("0", "1", "2"):
         raise DataError(f"{row.place}: expected class 0 (hate), 1 (offensive) or 2 (neither), got {value!r}")
     return _comment(row, number, source, "tweet", int(value != "2"))
 
 
 def _wikipedia_context(row: Row, number: int, source: str) -> Example:
-    label = cells.label(row.cells["label"], "label", row.place)
-    return _comment(row, number, source, "text", label, cells.score(row.cells["api"], "api", row.place))
+    label = cells.label(row.cells.get("label"), "label", row.place)
+    return _comment(row, number, source, "text", label, cells.score(row.cells.get("api"), "api", row.place))
 
 
 def _wikipedia_comments(row: Row, number: int, source: str) -> Example:
-    return _comment(row, number, source, "comment", cells.label(row.cells["toxic"], "toxic", row.place))
+    return _comment(row, number, source, "comment", cells.label(row.cells.get("toxic"), "toxic", row.place))
 
 
 def _safenlp(row: Row, number: int, source: str) -> Example:
@@ -153,7 +153,8 @@ def _examples(tables: list[Table], source: str, columns: tuple[str, ...], read_r
         for name in columns:
             if name not in table.columns:
                 raise DataError(
-                    f"{table.name} has no column {name!r}, which {source} has: {nearest(name, table.columns)}"
+                    f"{table.name} has no column {name!r}, which {source} has: {nearest(name, table.columns)}; "
+                    'set reader = "table" for another table'
                 )
         prefix = f"{source}/{Path(table.name).stem}"
         examples += [read_row(row, number, prefix) for number, row in enumerate(table.rows, 1)]

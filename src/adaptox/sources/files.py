@@ -19,6 +19,8 @@ from adaptox.errors import DataError, MissingExtraError, nearest
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _PACKED = ".gz"
+# Characters of a path that an error shows.
+_SHOWN = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +54,13 @@ def existing(path: Path) -> Path:
     Raises:
         DataError: nothing is; the nearest existing name in that folder is suggested.
     """
-    if path.exists():
-        return path
-    folder = path.parent
-    if not folder.is_dir():
-        raise DataError(f"no such file or folder: {path} (there is no folder {folder} either); check the path")
-    known = sorted(item.name for item in folder.iterdir() if not item.name.startswith("."))[:40]
+    with readable(path):
+        if path.exists():
+            return path
+        folder = path.parent
+        if not folder.is_dir():
+            raise DataError(f"no such file or folder: {path} (there is no folder {folder} either); check the path")
+        known = sorted(item.name for item in folder.iterdir() if not item.name.startswith("."))[:40]
     raise DataError(f"no such file or folder: {path}: {nearest(path.name, known)}")
 
 
@@ -74,7 +77,8 @@ def read_table(path: Path) -> Table:
     suffix = suffix_of(path)
     if suffix not in SUFFIXES:
         raise DataError(f"cannot read {path}: expected a file named {', '.join(SUFFIXES)}, got {suffix or 'none'}")
-    stored = path.read_bytes()
+    with readable(path):
+        stored = path.read_bytes()
     data = _unpacked(stored, path) if path.suffix.lower() == _PACKED else stored
     if not data.strip():
         raise DataError(f"{path} is empty: expected a table with at least one row")
@@ -89,6 +93,26 @@ def read_table(path: Path) -> Table:
     if not rows:
         raise DataError(f"{path} has a header but no row: expected at least one row below {', '.join(columns)}")
     return Table(str(path), columns, rows, hashlib.sha256(stored).hexdigest())
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what the system says of a path that it will not read into an error that names it.
+
+    Raises:
+        DataError: the system's reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        name = str(path)
+        shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+        raise DataError(f"cannot read {shown}: {error.strerror}; check the path and its permissions") from error
+
+
+def name_of(path: Path) -> str:
+    """Give a file's name without the suffix that tells what it holds."""
+    return (path.with_suffix("") if path.suffix.lower() == _PACKED else path).stem
 
 
 def suffix_of(path: Path) -> str:

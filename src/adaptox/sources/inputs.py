@@ -9,7 +9,16 @@ from adaptox.config import ColumnMap
 from adaptox.errors import DataError
 from adaptox.records import Conversation
 from adaptox.sources.cells import is_empty
-from adaptox.sources.files import SUFFIXES, Table, decode, existing, parse_json_lines, read_table, suffix_of
+from adaptox.sources.files import (
+    SUFFIXES,
+    Table,
+    decode,
+    existing,
+    parse_json_lines,
+    read_table,
+    readable,
+    suffix_of,
+)
 from adaptox.sources.table import conversation, fit
 
 
@@ -33,7 +42,9 @@ def read_inputs(path: str | Path, stream: TextIO) -> tuple[tuple[str, Conversati
         return _lines(_read_stream(stream), "standard input")
     file = existing(Path(path))
     if file.suffix.lower() == ".txt" and file.is_file():
-        return _plain(decode(file.read_bytes(), str(file)), str(file))
+        with readable(file):
+            data = file.read_bytes()
+        return _plain(decode(data, str(file)), str(file))
     if file.is_file() and suffix_of(file) not in SUFFIXES:
         raise DataError(f"cannot read {file}: expected a file named .txt, {', '.join(SUFFIXES)}")
     return _rows(read_table(file))
@@ -62,10 +73,8 @@ def _plain(text: str, name: str) -> tuple[tuple[str, Conversation], ...]:
 
 def _rows(table: Table) -> tuple[tuple[str, Conversation], ...]:
     found = []
+    mapped = fit(ColumnMap(), table, labels_needed=False)
     for number, row in enumerate(table.rows):
-        # Rows of one file may differ: a text here, messages there.
-        own = Table(row.place, tuple(name for name, cell in row.cells.items() if cell is not None), (row,), "")
-        mapped = fit(ColumnMap(), own, labels_needed=False)
         key = row.cells.get("id")
         found.append((str(number) if is_empty(key) else str(key), conversation(row, mapped)))
     return tuple(found)

@@ -14,7 +14,7 @@ from adaptox.errors import DataError, nearest
 from adaptox.records import Reading
 from adaptox.sources.comments import read_davidson, read_safenlp, read_wikipedia_comments, read_wikipedia_context
 from adaptox.sources.embedded import read_embedded_comments, read_embedded_conversations, read_embedded_prompts
-from adaptox.sources.files import SUFFIXES, existing, read_table, suffix_of
+from adaptox.sources.files import SUFFIXES, existing, read_table, readable, suffix_of
 from adaptox.sources.hub import read_hub
 from adaptox.sources.openai_moderation import FILES, read_openai_moderation
 from adaptox.sources.table import read_plain
@@ -103,11 +103,13 @@ def recognise(source: SourceConfig) -> Reader:
         if name == embedded:
             return embedded
     path = Path(name)
-    if path.is_dir():
-        return _recognise_folder(path)
-    if path.is_file():
-        by_columns = source.columns == ColumnMap() and is_toxic_chat(read_table(path).columns)
-        return "toxic-chat" if by_columns else _SIGNS.get(path.name, "table")
+    with readable(path):
+        is_folder, is_file = path.is_dir(), path.is_file()
+    if is_folder or is_file:
+        found = _recognise_folder(path) if is_folder else _recognise_file(path)
+        # Who says which column holds what has a table; ToxicChat's folders are none.
+        layout = is_folder and found == "toxic-chat"
+        return found if layout or source.columns == ColumnMap() else "table"
     if name == TOXIC_CHAT:
         return "toxic-chat"
     if name.startswith(_EMBEDDED_PREFIX) and "/" not in name and suffix_of(path) not in SUFFIXES:
@@ -115,6 +117,10 @@ def recognise(source: SourceConfig) -> Reader:
     if suffix_of(path) in SUFFIXES or not _HUB_ID.fullmatch(name) or path.parent.is_dir():
         existing(path)
     return "hub"
+
+
+def _recognise_file(file: Path) -> Reader:
+    return "toxic-chat" if is_toxic_chat(read_table(file).columns) else _SIGNS.get(file.name, "table")
 
 
 def _recognise_folder(folder: Path) -> Reader:

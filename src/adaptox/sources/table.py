@@ -11,7 +11,7 @@ from adaptox.errors import DataError, nearest
 from adaptox.labels import TOXICITY
 from adaptox.records import Conversation, Example, Origin, Reading, Split
 from adaptox.sources import cells
-from adaptox.sources.files import SUFFIXES, Row, Table, existing, joined_sha256, read_table
+from adaptox.sources.files import SUFFIXES, Row, Table, existing, joined_sha256, name_of, read_table, suffix_of
 
 # Looked for in this order where the settings name no column.
 TEXT_COLUMNS = ("text", "prompt", "comment", "user_input", "tweet", "sentence")
@@ -24,16 +24,16 @@ class Mapped:
     """A column mapping that fits a table: every column it names is there.
 
     Attributes:
-        content: column of the text or the messages.
-        is_messages: whether `content` holds messages.
+        text: column of the text, or None.
+        messages: column of the messages, which are read where the text is empty; or None.
         labels: (our name, column) pairs.
         teacher: (our name, column) pairs.
         id: column of the ids, or None.
         split: column of the splits, or None.
     """
 
-    content: str
-    is_messages: bool
+    text: str | None
+    messages: str | None
     labels: tuple[tuple[str, str], ...]
     teacher: tuple[tuple[str, str], ...]
     id: str | None
@@ -54,11 +54,10 @@ def read_plain(config: SourceConfig) -> Reading:
     path = existing(Path(config.path))
     files = _split_files(path) if path.is_dir() else ((path, None),)
     tables = [read_table(file) for file, _ in files]
-    examples = [
-        example
-        for table, (file, split) in zip(tables, files, strict=True)
-        for example in to_examples(table, config.columns, f"{path.stem}/{file.stem}" if split else path.stem, split)
-    ]
+    examples = []
+    for table, (file, split) in zip(tables, files, strict=True):
+        source = f"{path.stem}/{name_of(file)}" if split else path.stem
+        examples += to_examples(table, config.columns, source, split)
     origin = Origin("table", config.path, "unknown", "", joined_sha256(tables), len(examples))
     return Reading(tuple(examples), origin)
 
@@ -103,7 +102,7 @@ def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
     for name in named:
         if name is not None and name not in there:
             raise DataError(f"{table.name} has no column {name!r}: {nearest(name, there)}; set it in columns")
-    content, is_messages = _content(columns, table)
+    text, messages = _content(columns, table)
     labels, teacher = tuple(columns.labels.items()), tuple(columns.teacher.items())
     if not labels and not teacher:
         usual = [name for name in LABEL_COLUMNS if name in there]
@@ -116,8 +115,8 @@ def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
             )
         labels = ((TOXICITY, usual[0]),) if usual else labels
     return Mapped(
-        content,
-        is_messages,
+        text,
+        messages,
         labels,
         teacher,
         columns.id,
@@ -126,14 +125,19 @@ def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
 
 
 def conversation(row: Row, mapped: Mapped) -> Conversation:
-    """Read the conversation of a row.
+    """Read the conversation of a row: its text, or its messages; rows of one table may differ.
 
     Raises:
-        DataError: the cell holds neither a text nor messages.
+        DataError: a cell that holds no such thing, or a row that has neither.
     """
-    value = row.cells.get(mapped.content)
-    read = cells.messages if mapped.is_messages else cells.text
-    return read(value, mapped.content, row.place)
+    names = [name for name in (mapped.text, mapped.messages) if name is not None]
+    there = [name for name in names if name in row.cells]
+    if not there:
+        wanted = " or ".join(map(repr, names))
+        raise DataError(f"{row.place}: expected {wanted} as in other rows, got {', '.join(row.cells) or 'nothing'}")
+    name = next((name for name in there if not cells.is_empty(row.cells[name])), there[0])
+    read = cells.messages if name == mapped.messages else cells.text
+    return read(row.cells[name], name, row.place)
 
 
 def _unfolded(table: Table) -> Table:
@@ -157,17 +161,18 @@ def _fields(name: str, columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((column.removeprefix(f"{name}."), column) for column in found)
 
 
-def _content(columns: ColumnMap, table: Table) -> tuple[str, bool]:
+def _content(columns: ColumnMap, table: Table) -> tuple[str | None, str | None]:
     if columns.text and columns.messages:
         raise DataError(
             f"columns names both a text ({columns.text!r}) and messages ({columns.messages!r}): keep one of them"
         )
     if columns.text or columns.messages:
-        return columns.text or columns.messages or "", columns.messages is not None
-    for names, is_messages in ((TEXT_COLUMNS, False), (MESSAGE_COLUMNS, True)):
-        for name in names:
-            if name in table.columns:
-                return name, is_messages
+        return columns.text, columns.messages
+    text, messages = (
+        next((name for name in names if name in table.columns), None) for names in (TEXT_COLUMNS, MESSAGE_COLUMNS)
+    )
+    if text or messages:
+        return text, messages
     raise DataError(
         f"{table.name} has neither a text nor a messages column: expected one of {', '.join(TEXT_COLUMNS)} or "
         f"{', '.join(MESSAGE_COLUMNS)}, or columns.text in the settings (there are: {', '.join(table.columns)})"
@@ -198,9 +203,9 @@ def _example(row: Row, mapped: Mapped, source: str, number: int, split: Split | 
 
 def _split_files(folder: Path) -> Sequence[tuple[Path, Split]]:
     files = [
-        (file, cells.SPLITS[file.stem.lower()])
+        (file, cells.SPLITS[name_of(file).lower()])
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in SUFFIXES and file.stem.lower() in cells.SPLITS
+        if suffix_of(file) in SUFFIXES and name_of(file).lower() in cells.SPLITS
     ]
     if not files:
         names = ", ".join(sorted(item.name for item in folder.iterdir())[:20]) or "nothing"

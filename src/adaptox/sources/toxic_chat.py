@@ -98,13 +98,13 @@ def _checked(table: Table) -> Sequence[Row]:
 def _example(row: Row, split: Split, number: int) -> Example:
     labels = {}
     for name in (TOXICITY, JAILBREAKING):
-        label = cells.label(row.cells[name], name, row.place)
+        label = cells.label(row.cells.get(name), name, row.place)
         if label is not None:
             labels[name] = label
-    by_human = cells.label(row.cells["human_annotation"], "human_annotation", row.place)
+    by_human = cells.label(row.cells.get("human_annotation"), "human_annotation", row.place)
     return Example(
         id=f"toxic-chat/{split}/{number}",
-        conversation=cells.text(row.cells["user_input"], "user_input", row.place),
+        conversation=cells.text(row.cells.get("user_input"), "user_input", row.place),
         labels=labels,
         teacher=_moderation(row.cells.get("openai_moderation"), row.place),
         split=split,

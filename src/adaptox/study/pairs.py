@@ -37,7 +37,8 @@ def resamples_for(runs: int, against: str) -> int:
 def compare_runs(results: Sequence[Result], against: str, seed: int) -> tuple[StudyPair, ...]:
     """Compare the runs of every panel with one another, or with one of them.
 
-    Runs on other rows, which an axis that changes the data makes, are not compared.
+    Runs on other rows, which an axis that changes the data makes, are not compared; nor are runs that see other
+    families in them.
 
     Args:
         results: of all panels.
@@ -56,8 +57,9 @@ def _couples(results: Sequence[Result], against: str) -> Iterator[tuple[Result, 
         first, second = (b, a) if a.run.name == against else (a, b)
         if against and second.run.name != against:
             continue
-        one, other = first.seeds[0].own.rows, second.seeds[0].own.rows
-        if one.ids == other.ids and (one.truth == other.truth).all():
+        one, other = first.seeds[0].own, second.seeds[0].own
+        same = one.rows.ids == other.rows.ids and one.rows.groups == other.rows.groups
+        if same and (one.rows.truth == other.rows.truth).all() and next(iter(one.slices)) in other.slices:
             yield first, second
 
 
