@@ -1,9 +1,9 @@
-"""What docs/RESULTS.md says of the way to the best recipe: the table of benchmarks/ablation.py."""
+"""What docs/RESULTS.md says of the way to the best recipe, and of what was tried beside: benchmarks/ablation.py."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,17 @@ from adaptox.report.phrases import count, number, p_value, spread, with_interval
 
 # Where the deviation between seeds stands that one seed is to be read with.
 _SEEDS = Path("study-best") / "seeds.json"
+# The change that levers were tried on, and its other seeds.
+_START, _START_SEEDS = "start", Path("study-start") / "seeds.json"
+_SCRIPT = "([script](benchmarks/ablation.py), [result](docs/results/ablation.json))"
 
 
 def ablation(results: Path) -> str:
-    """Show every change: what it was made to, what it comes to, and what it gave there."""
-    path = results / "ablation.json"
-    if not path.is_file():
+    """Show every change on the way: what it was made to, what it comes to, and what it gave there."""
+    found, changes = _read(results, beside=False)
+    if not changes:
         return NOTHING_YET
-    found = json.loads(path.read_text(encoding="utf-8"))
-    heads = ["change", "compared with"]
-    heads += [head for name in METRICS.values() for head in (name, f"{name}: difference", f"{name}: p")]
-    lines = [f"| {' | '.join(heads)} |", f"|---|---|{'---:|' * (len(heads) - 2)}"]
-    lines += [_line(one) for one in found["changes"]]
-    first = found["changes"][0]
-    hardware = "; ".join(dict.fromkeys(one.get("hardware") or found["hardware"] for one in found["changes"]))
+    first = changes[0]
     end = (
         f"{count(first['n'])} training rows, {count(first['positives'])} toxic, each scored by a network that was "
         f"trained without it and its family ({found['folds']} folds); the test split has no part in this. "
@@ -34,9 +31,59 @@ def ablation(results: Path) -> str:
         f"after Holm, bold below {number(LEVEL, 2)}. One seed ({found['seed']}){_between_seeds(results)}. "
         "Thresholds were learned on these rows. Words are weighed on them, and the themes of the written prompts "
         "are what networks missed on them, which flatters both: neither has a p-value. "
-        f"{hardware} ([script](benchmarks/ablation.py), [result](docs/results/ablation.json))."
+        f"{_hardware(changes)} {_SCRIPT}."
     )
-    return "\n".join([*lines, "", end])
+    return "\n".join([*_table(changes), "", end])
+
+
+def levers(results: Path) -> str:
+    """Show every lever that was tried beside the way, likewise."""
+    _, changes = _read(results, beside=True)
+    if not changes:
+        return NOTHING_YET
+    end = (
+        "The same rows, folds and bootstrap as above; p-values after Holm over this table, bold below "
+        f"{number(LEVEL, 2)}. One seed each{_of_start(results)}. {_hardware(changes)} {_SCRIPT}."
+    )
+    return "\n".join([*_table(changes), "", end])
+
+
+def _read(results: Path, beside: bool) -> tuple[Mapping[str, Any], list[Mapping[str, Any]]]:
+    path = results / "ablation.json"
+    if not path.is_file():
+        return {}, []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return found, [one for one in found["changes"] if one["beside"] == beside]
+
+
+def _table(changes: Sequence[Mapping[str, Any]]) -> list[str]:
+    heads = ["change", "compared with"]
+    heads += [head for name in METRICS.values() for head in (name, f"{name}: difference", f"{name}: p")]
+    return [
+        f"| {' | '.join(heads)} |",
+        f"|---|---|{'---:|' * (len(heads) - 2)}",
+        *(_line(one) for one in changes),
+    ]
+
+
+def _hardware(changes: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(dict.fromkeys(one["hardware"] for one in changes))
+
+
+def _of_start(results: Path) -> str:
+    """Say where the seed of what most levers are compared with stands among its seeds."""
+    if not (results / _START_SEEDS).is_file():
+        return ""
+    recipe = json.loads((results / _START_SEEDS).read_text(encoding="utf-8"))["recipes"][0]
+    told = [
+        f"{name} {number(metric['value'])} {spread(metric['spread'])} (seed {recipe['seeds'][0]}: "
+        f"{number(metric['seeds'][0])})"
+        for name, metric in ((name, recipe["network_alone"]["folds"]["all"][key]) for key, name in METRICS.items())
+    ]
+    return (
+        f", that of `{_START}`, of which {len(recipe['seeds'])} seeds come to {' and '.join(told)} on these rows: "
+        "a difference that is no larger than what seeds make is none"
+    )
 
 
 def _between_seeds(results: Path) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import seeds_block
-from ablation_block import ablation
+from ablation_block import ablation, levers
 from peers_block import peers, published
 from settings_page import GENERATED, settings_page
 from soups_block import soups
@@ -49,6 +49,7 @@ FILLED: Mapping[str, tuple[str, ...]] = {
         "best",
         "soups",
         "ablation",
+        "levers",
         "peers",
         "published",
         "speed",
@@ -85,6 +86,7 @@ def pages(root: Path) -> dict[str, str]:
         "best": seeds_block.best(results),
         "soups": soups(results),
         "ablation": ablation(results),
+        "levers": levers(results),
         "peers": peers(results),
         "published": published(results),
         "speed": f"{speed(results / 'train-speed.json')} {steps(results / 'adapter-speed.json')}".strip(),

@@ -268,12 +268,13 @@ def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render
 def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     first = {"name": "first", "what": "plain", "on": None, "n": 4977, "positives": 375, "difference": None}
     first["hardware"] = "two cores"
-    first |= {metric: interval(0.8) for metric in ("auprc", "f1")}
+    first |= {metric: interval(0.8) for metric in ("auprc", "f1")} | {"beside": False}
     gained = {"auprc": {**interval(0.03), "p_holm": 0.01}, "f1": {**interval(0.01), "p_holm": 0.4}}
     second = {**first, "name": "second", "what": "more", "on": "first", "difference": gained}
     untested = {metric: {**interval(0.02), "p_holm": None} for metric in gained}
     third = {**second, "name": "third", "difference": untested}
-    told = {"folds": 3, "seed": 0, "resamples": 5000, "changes": [first, second, third]}
+    beside = {**second, "name": "lever", "hardware": "four cores", "beside": True}
+    told = {"folds": 3, "seed": 0, "resamples": 5000, "changes": [first, second, third, beside]}
     write(checkout / "docs" / "results" / "ablation.json", told)
     pages = render_docs.pages(checkout)
     found = block(pages, "ablation").replace("\N{NO-BREAK SPACE}", " ")
@@ -288,6 +289,12 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", seeds("better"))
     found = block(render_docs.pages(checkout), "ablation")
     assert "with all parameters, the AUPRC of 2 seeds deviates by ±" in found
+    write(checkout / "docs" / "results" / "study-start" / "seeds.json", seeds("better"))
+    found = block(render_docs.pages(checkout), "levers").replace("\N{NO-BREAK SPACE}", " ")
+    assert f"| lever: more | first | {level} | {bold} | {level} | {plain} |" in found
+    assert "| second: more |" not in found
+    assert "of which 2 seeds come to AUPRC .870 ± .004 (seed 0: .866) and F1 .870 ± .004" in found
+    assert "four cores ([script]" in found
 
 
 def test_soups_are_told_with_what_they_gain_over_their_members(checkout, render_docs):
