@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 from adaptox import bundle as bundles
 from adaptox import model
-from adaptox.config import Config
+from adaptox.config import Config, parse
+from adaptox.errors import ConfigError
 from adaptox.teach import lessons
 
 
@@ -31,7 +33,8 @@ def models(config: Config) -> dict[str, str]:
 def lineage(name: str) -> list[str]:
     """Hash the data and settings of a bundle and of those it came from, nearest first; nothing for other models.
 
-    Who trains a bundle again from the same gets other weights on another machine, and the same lineage.
+    Who trains a bundle again from the same gets other weights on another machine, and the same lineage. Settings at
+    their defaults do not count, so that one that came later changes none.
 
     Raises:
         BundleError: the bundle is damaged.
@@ -40,8 +43,16 @@ def lineage(name: str) -> list[str]:
     if not (name and (place / bundles.MANIFEST).is_file()):
         return []
     manifest = bundles.load(place).manifest
-    own = json.dumps([manifest.data_sha256, manifest.metrics.get("config")], sort_keys=True)
+    own = json.dumps([manifest.data_sha256, _chosen(manifest.metrics.get("config", {}))], sort_keys=True)
     return [hashlib.sha256(own.encode()).hexdigest(), *manifest.base.get("lineage", [])]
+
+
+def _chosen(trained: dict[str, Any]) -> dict[str, Any]:
+    """Leave out of a bundle's settings what is a default; settings of another version stay as they are."""
+    try:
+        return parse(trained).model_dump(mode="json", exclude_defaults=True)
+    except ConfigError:
+        return trained
 
 
 def model_sha256(name: str) -> str:

@@ -42,6 +42,9 @@ class BaseConfig(Section):
     """Keep the rows of the base's head whose label name matches ours; false rebuilds the head at random."""
     dropout: float | None = Field(None, ge=0, lt=1)
     """Dropout of the whole model; left out, it is the base's."""
+    pooling: Literal["own", "mean"] = "own"
+    """What the head reads: own is what the base gives it, such as BERT's pooler of the first token; mean is the
+    mean of all tokens, as sentence encoders are trained. A bundle that was trained with mean keeps it."""
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout of attention weights. At 0, torch computes attention in one fused step, which makes long rows about
     twice as fast on a CPU."""

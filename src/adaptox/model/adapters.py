@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 from adaptox.config import AdapterConfig
 from adaptox.errors import BaseModelError, ConfigError, nearest, storage_errors
 from adaptox.model.architectures import Architecture, architecture
+from adaptox.model.pooling import has_pooler
 from adaptox.model.quiet import quiet
 
 _GENERIC = ("query", "key", "value")
@@ -74,7 +75,8 @@ def attach(
             parameter.requires_grad_(True)
         return network
     parts = architecture(network.config.model_type)
-    saved = [*parts.head, *([parts.pooler] if parts.pooler and config.train_pooler else [])]
+    pooler = [parts.pooler] if config.train_pooler and has_pooler(network, parts.pooler) else []
+    saved = [*parts.head, *pooler]
     settings = _settings(network, config, parts, saved, prompt)
     with quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

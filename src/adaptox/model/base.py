@@ -21,6 +21,7 @@ from adaptox.labels import LabelSet
 from adaptox.model.architectures import Architecture, architecture
 from adaptox.model.heads import copy_rows, matches, widen
 from adaptox.model.places import Place, find
+from adaptox.model.pooling import ask_for_mean, pooled
 from adaptox.model.quiet import quiet
 from adaptox.model.tokens import load_tokenizer, pad_token_id
 
@@ -74,6 +75,8 @@ def load_base(config: BaseConfig, labels: LabelSet, seed: int) -> Base:
         for key in parts.dropouts:
             setattr(own, key, config.dropout)
     setattr(own, parts.attention_dropout, config.attention_dropout)
+    if config.pooling == "mean":
+        ask_for_mean(own, config.name)
     tokenizer = load_tokenizer(place, own.vocab_size)
     network, warm = _with_our_head(place, own, parts, labels, config.warm_start, seed)
     return Base(
@@ -112,9 +115,10 @@ def _with_our_head(
         torch.manual_seed(seed)
         loaded, missing = _read_weights(place, own)
         # One row alone: what is drawn after the head would otherwise depend on the number of labels.
-        network: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
+        fresh: PreTrainedModel = AutoModelForSequenceClassification.from_config(  # type: ignore[no-untyped-call]
             _name_outputs(copy.deepcopy(own), LabelSet((labels.target,))), dtype=torch.float32
         )
+        network = pooled(fresh)
     body = [name for name in missing if not name.startswith((*parts.head, parts.pooler or parts.head[0]))]
     if body:
         raise BaseModelError(
@@ -195,4 +199,4 @@ def _read_weights(place: Place, config: PreTrainedConfig) -> tuple[PreTrainedMod
         raise BaseModelError(
             f"base {place.name!r}: the weights in {place.folder} cannot be read ({reason}): fetch them again"
         ) from error
-    return network, set(info["missing_keys"])
+    return pooled(network), set(info["missing_keys"])
