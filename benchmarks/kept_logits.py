@@ -74,7 +74,8 @@ class Kept:
 def key_of(config: Config, rows: Sequence[Example]) -> str:
     """Name what logits depend on: version, settings, rows, and the lineage of a base that is a bundle.
 
-    Its weights are not in it, since they differ between machines; `Origin` has their hash.
+    Its weights are not in it, since they differ between machines; `Origin` has their hash. Nor are settings at
+    their defaults, so that one that came later makes no logits anew.
 
     Args:
         config: of the networks.
@@ -85,7 +86,13 @@ def key_of(config: Config, rows: Sequence[Example]) -> str:
     """
     unread = {"name", "teach", "sources", "evaluate", "threshold", "lexicon"}
     base, folds = needs.lineage(config.base.name), config.threshold.folds
-    read = [version("adaptox"), config.model_dump(mode="json", exclude=unread), folds, base, _rows(rows)]
+    read = [
+        version("adaptox"),
+        config.model_dump(mode="json", exclude=unread, exclude_defaults=True),
+        folds,
+        base,
+        _rows(rows),
+    ]
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:32]
 
 

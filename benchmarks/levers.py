@@ -131,38 +131,36 @@ def _layer_decay() -> list[Patch]:
     return [(fitting, "make_optimizer", make_optimizer)]
 
 
-class _Pooler(torch.nn.Module):
-    """A weighted mean of all tokens in place of BERT's pooler, which reads the first one.
+class _AttentionPooler(torch.nn.Module):
+    """A mean of all tokens in place of BERT's pooler, weighed by a small network, at first all alike.
 
     Args:
         width: of a token's vector.
-        learned: whether a small network weighs the tokens, at first all alike, or all count alike.
     """
 
-    def __init__(self, width: int, learned: bool) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.score: torch.nn.Sequential | None = None
-        if learned:
-            last = torch.nn.Linear(_ATTENTION, 1)
-            torch.nn.init.zeros_(last.weight)
-            self.score = torch.nn.Sequential(torch.nn.Linear(width, _ATTENTION), torch.nn.Tanh(), last)
+        last = torch.nn.Linear(_ATTENTION, 1)
+        torch.nn.init.zeros_(last.weight)
+        self.score = torch.nn.Sequential(torch.nn.Linear(width, _ATTENTION), torch.nn.Tanh(), last)
         self.mask = torch.empty(0)
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         """Pool (batch, tokens, width) to (batch, width)."""
-        scores = hidden.new_zeros(hidden.shape[:2]) if self.score is None else self.score(hidden).squeeze(-1)
-        weights = scores.float().masked_fill(self.mask == 0, -torch.inf).softmax(dim=1)
-        return (weights.unsqueeze(-1) * hidden).sum(dim=1)
+        scores = self.score(hidden).squeeze(-1).float()
+        weights = scores.masked_fill(self.mask == 0, -torch.inf).softmax(dim=1)
+        mean: torch.Tensor = (weights.unsqueeze(-1) * hidden).sum(dim=1)
+        return mean
 
 
-def _pooling(learned: bool) -> list[Patch]:
-    """Give the head all tokens: their mean (arXiv 1908.10084), or weighed by attention (one hop of 1703.03130)."""
+def _attention_pooling() -> list[Patch]:
+    """Give the head all tokens, weighed by attention (one hop of arXiv 1703.03130)."""
     attach = model.attach
 
     def pooled(network: Any, config: Any, seed: int, *options: Any) -> torch.nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network.bert.pooler = _Pooler(network.config.hidden_size, learned)
+            network.bert.pooler = _AttentionPooler(network.config.hidden_size)
         network.bert.register_forward_pre_hook(
             lambda bert, _, given: setattr(bert.pooler, "mask", given["attention_mask"]), with_kwargs=True
         )
@@ -208,8 +206,7 @@ LEVERS: dict[str, Callable[[], list[Patch]]] = {
     "fgm": _fgm,
     "multi-sample-dropout": _multi_sample_dropout,
     "layer-decay": _layer_decay,
-    "mean-pooling": lambda: _pooling(learned=False),
-    "attention-pooling": lambda: _pooling(learned=True),
+    "attention-pooling": _attention_pooling,
     "head-and-tail": _head_and_tail,
     "token-dropping": _token_dropping,
 }

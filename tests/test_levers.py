@@ -121,11 +121,10 @@ def test_attention_learns_to_weigh_tokens(config, rows, tmp_path):
     assert network.bert.pooler.score[-1].weight.abs().max() > 0
 
 
-@pytest.mark.parametrize("name", ["mean-pooling", "attention-pooling"])
-def test_pooling_reads_all_tokens_but_no_padding(config, name):
+def test_attention_reads_all_tokens_but_no_padding(config):
     base = model.load_base(config.base, config.outputs, config.seed)
     encoder = train.encoder_for(base, config)
-    with levers.pulled(name):
+    with levers.pulled("attention-pooling"):
         network = model.attach(base.network, config.adapter, config.seed, base.prompt).eval()
     short, long = encoder.heads(
         [Conversation((Turn("user", text),)) for text in ("a cat", "a cat and a dog and more")]
