@@ -56,6 +56,6 @@ def has_pooler(network: PreTrainedModel, name: str) -> bool:
 def _give_mean(_: torch.nn.Module, __: Any, given: dict[str, Any], output: Any) -> Any:
     """Put the mean over the tokens of each text, (batch, hidden), where the pooler's output would stand."""
     mask = given["attention_mask"].unsqueeze(-1)
-    hidden = output.last_hidden_state
+    hidden = output.last_hidden_state.float()  # a long sum, whatever autocast computes in
     output["pooler_output"] = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
     return output
