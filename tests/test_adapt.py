@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,18 @@ import adaptox
 import tiny
 from adaptox import bundle as bundles
 from adaptox import model, prepare
-from adaptox.adapt import Adaptation, adapt, assess, is_finished, make_lesson, prepare_only, read_and_prepare, seen
+from adaptox.adapt import (
+    Adaptation,
+    adapt,
+    assess,
+    held,
+    is_finished,
+    make_lesson,
+    needs,
+    prepare_only,
+    read_and_prepare,
+    seen,
+)
 from adaptox.adapt import folder as folders
 from adaptox.adapt import run as room
 from adaptox.adapt.judge import judge_base
@@ -34,7 +45,8 @@ from adaptox.errors import (
     StorageError,
 )
 from adaptox.evaluate import METRICS, Evaluation
-from adaptox.records import silent
+from adaptox.prepare import Prepared
+from adaptox.records import Conversation, Example, silent
 from adaptox.text import render
 
 assessing = importlib.import_module("adaptox.adapt.assess")  # the room's function has its name
@@ -362,6 +374,16 @@ def test_input_that_turns_out_useless_leaves_no_folder(tmp_path, tiny_bert, data
     assert not (tmp_path / "run").exists()
 
 
+def test_a_label_that_validation_alone_has_is_learned_with_folds_and_only_then(tiny_bert, data):
+    row = Example("one", Conversation.of("a text"), {"toxicity": 1})
+    parts = Prepared((row,), (replace(row, id="two", labels={"toxicity": 0, "insult": 1}),), (), (), None)
+    config = tiny.settings(tiny_bert, data, labels=["toxicity", "insult"])
+    with pytest.raises(DataError, match="no row to learn from has the label 'insult'"):
+        held.check_rows(config, parts)
+    with pytest.raises(DataError, match="needs as many families"):  # the label is there; there are too few rows
+        held.check_rows(adaptox.config.override(config, {"threshold.folds": 2}), parts)
+
+
 # The collapse guard
 
 
@@ -542,6 +564,13 @@ def test_a_folder_shares_the_data_of_a_file_in_it_and_a_bundle_that_of_its_base(
     assert not seen.left_test_alone(other(data), later)
     learned[0]["prepare"]["split"] = "official"
     assert seen.left_test_alone(other(data), later)
+
+
+def test_a_setting_that_came_later_changes_no_lineage():
+    plain = needs._chosen({"base": {"name": "minilm"}})
+    assert plain == needs._chosen({"base": {"name": "minilm", "pooling": "own"}})
+    assert plain != needs._chosen({"base": {"name": "minilm", "pooling": "mean"}})
+    assert needs._chosen({"a setting that was": 1}) == {"a setting that was": 1}
 
 
 def test_other_data_is_judged_whole(done, data):

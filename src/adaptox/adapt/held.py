@@ -63,8 +63,8 @@ def check_rows(config: Config, parts: Prepared) -> None:
         DataError: fewer families of a class than folds, a label that no row has, or no row with a teacher's score
             that is to be learned.
     """
-    learned = parts.train
-    known = {label for row in parts.train for label in row.labels}
+    learned = (*parts.train, *parts.validation) if config.threshold.folds else parts.train
+    known = {label for row in learned for label in row.labels}
     unknown = [label for label in config.labels if label not in (*known, *config.distill.targets)]
     if unknown:
         raise DataError(
@@ -72,7 +72,6 @@ def check_rows(config: Config, parts: Prepared) -> None:
             f"{nearest(unknown[0], known)}; name its column in columns.labels, or leave it out of labels"
         )
     if config.threshold.folds:
-        learned = (*parts.train, *parts.validation)
         lay_out_folds(learned, config, config.threshold.folds, "threshold.folds")
     train.fit_scales(learned, config.distill)
 

@@ -41,7 +41,7 @@ def pooled(network: PreTrainedModel) -> PreTrainedModel:
     Args:
         network: changed in place: BERT's pooler goes, and with it its weights.
     """
-    if getattr(network.config, _KEY, None) == _MEAN:
+    if _reads_mean(network):
         body: Any = network.base_model
         body.pooler = None
         body.register_forward_hook(_give_mean, with_kwargs=True)
@@ -50,7 +50,11 @@ def pooled(network: PreTrainedModel) -> PreTrainedModel:
 
 def has_pooler(network: PreTrainedModel, name: str) -> bool:
     """Tell whether a network has a module of its architecture's pooler left to train."""
-    return bool(name) and getattr(network.config, _KEY, None) != _MEAN
+    return bool(name) and not _reads_mean(network)
+
+
+def _reads_mean(network: PreTrainedModel) -> bool:
+    return getattr(network.config, _KEY, None) == _MEAN
 
 
 def _give_mean(_: torch.nn.Module, __: Any, given: dict[str, Any], output: Any) -> Any:

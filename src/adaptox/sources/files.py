@@ -112,13 +112,16 @@ def readable(path: Path) -> Iterator[None]:
 
 def name_of(path: Path) -> str:
     """Give a file's name without the suffix that tells what it holds."""
-    return (path.with_suffix("") if path.suffix.lower() == _PACKED else path).stem
+    return _bare(path).stem
 
 
 def suffix_of(path: Path) -> str:
     """Give the suffix that tells what a file holds, in lower case; of one packed with gzip, that before ``.gz``."""
-    unpacked = path.with_suffix("") if path.suffix.lower() == _PACKED else path
-    return unpacked.suffix.lower()
+    return _bare(path).suffix.lower()
+
+
+def _bare(path: Path) -> Path:
+    return path.with_suffix("") if path.suffix.lower() == _PACKED else path
 
 
 def joined_sha256(tables: Iterable[Table]) -> str:
