@@ -113,7 +113,11 @@ def test_data_on_the_command_line_gives_settings_named_after_it():
     assert settings("data/mine.csv", (), {}).name == "mine"
     assert settings("data/mine.csv", (), {}).base.name == START
     # It learned from these, so no test row of theirs would be new to it.
-    assert settings("embedded-prompts", (), {}).base.name == "minilm"
+    plain = settings("embedded-prompts", (), {}).base
+    assert (plain.name, plain.pooling) == ("minilm", "mean")
+    assert settings("data/mine.csv", (), {"base.name": "minilm"}).base == plain
+    assert settings("data/mine.csv", ("base.name=minilm", "base.pooling=own"), {}).base.pooling == "own"
+    assert settings("data/mine.csv", (), {"base.name": "bert-base-uncased"}).base.pooling == "own"
     assert settings("lmsys/toxic-chat", (), {}).sources[0].path == "lmsys/toxic-chat"
 
 

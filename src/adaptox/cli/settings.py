@@ -23,16 +23,16 @@ def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> 
     Raises:
         ConfigError: a file, key or value that cannot be used.
     """
-    if is_settings(given):
-        chosen = config.load(Path(given))
-    else:
-        named_alone = {"name": Path(given).stem or "run", "sources": [{"path": given}]}
-        recipe = dict(config.RECIPE)
-        if given in config.START_DATA:
-            recipe["base"] = {"name": "minilm"}
-        chosen = config.parse({**named_alone, **recipe})
     named = {key: value for key, value in options.items() if value is not None}
-    return config.override(chosen, {**dict(_change(change) for change in changes), **named})
+    changed = {**dict(_change(change) for change in changes), **named}
+    if is_settings(given):
+        return config.override(config.load(Path(given)), changed)
+    named_alone = {"name": Path(given).stem or "run", "sources": [{"path": given}]}
+    recipe = dict(config.RECIPE)
+    base = changed.get("base.name", config.PLAIN_BASE["name"] if given in config.START_DATA else None)
+    if base == config.PLAIN_BASE["name"]:
+        recipe["base"] = config.PLAIN_BASE
+    return config.override(config.parse({**named_alone, **recipe}), changed)
 
 
 def part_of_grid(only: Sequence[str]) -> dict[str, str]:

@@ -13,6 +13,9 @@ from types import MappingProxyType
 START = "minilm-prompts"
 """Name of the base that is MiniLM taught by the embedded prompts: made when it is first used, and kept."""
 
+PLAIN_BASE: Mapping[str, object] = MappingProxyType({"name": "minilm", "pooling": "mean"})
+"""MiniLM as the recipe starts from it: it was taught sentences by the mean of its tokens, and not by its pooler."""
+
 RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "base": {"name": START},
@@ -26,13 +29,13 @@ RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
 START_DATA = ("embedded-prompts", "embedded-conversations")
 """What that base learned from; nothing that starts from it can be judged on these."""
 
-# As configs/prompts.toml, from MiniLM, which was taught sentences by the mean of its tokens, and not by its pooler.
+# As configs/prompts.toml, from MiniLM.
 START_RECIPE: Mapping[str, object] = MappingProxyType(
     {
         "name": START,
         "sources": [{"reader": reader} for reader in START_DATA],
         "prepare": {"test_fraction": 0.05, "validation_fraction": 0.05, "language": "any"},
-        "base": {"name": "minilm", "pooling": "mean"},
+        "base": PLAIN_BASE,
         "train": {"epochs": 3, "evaluations_per_epoch": 4, "average": 4, "patience": 8},
     }
 )
