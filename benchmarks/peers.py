@@ -26,6 +26,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import math
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,8 @@ from adaptox.errors import AdaptoxError, InputError, RunError
 from adaptox.evaluate import Evaluation, McNemar
 
 METRICS = ("f1", "auprc")
+# Corrected p-values are held against this; the smallest that the resamples can show is so many times below it.
+LEVEL, BELOW_LEVEL = 0.05, 4
 SHOWN = ("auprc", "f1", "precision", "recall")
 OURS = "adaptox-recipe"
 # By distribution; those that are not installed belong to tools that are left out.
@@ -138,10 +141,9 @@ def _versions() -> dict[str, str]:
 def compared(ours: dict[str, Evaluation], others: dict[str, Evaluation], config: Config) -> list[dict[str, object]]:
     """Compare each of ours with every other in every metric; p-values are corrected for all of it after Holm."""
     couples = [(a, b, metric) for a in ours for b in others for metric in METRICS]
-    tests = [
-        evaluate.compare(ours[a], others[b], metric, config.evaluate.resamples, config.seed)
-        for a, b, metric in couples
-    ]
+    # A bootstrap of n resamples shows no p-value below 2 / (n + 1), which Holm multiplies by the number of tests.
+    resamples = max(config.evaluate.resamples, math.ceil(2 * len(couples) * BELOW_LEVEL / LEVEL))
+    tests = [evaluate.compare(ours[a], others[b], metric, resamples, config.seed) for a, b, metric in couples]
     corrected = dict(zip(couples, evaluate.holm([one.p_value for one in tests]), strict=True))
     found = dict(zip(couples, tests, strict=True))
     return [

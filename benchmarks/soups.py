@@ -5,7 +5,7 @@ runs start from one base and one head, so that soups of several sizes share thei
 words and with them, on folds of train by the mean of networks that saw neither a row nor its family, and on the
 test split. Soups of neighbouring seeds, taken round, overlap; only the whole one has no like.
 
-    python benchmarks/soups.py runs/study-start all --out docs/results/soups.json
+    python benchmarks/soups.py runs/study-best all --out docs/results/soups.json
 
 The members' networks on folds are trained, unless `--work` holds them; started again, it goes on where it was.
 """
@@ -13,6 +13,7 @@ The members' networks on folds are trained, unless `--work` holds them; started 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import shutil
 import sys
@@ -57,7 +58,7 @@ class Members:
         data: of all.
         folds: of the rows that are not test rows.
         words: learned from the same.
-        work: folder of what is trained and scored here.
+        work: folder of what is trained and scored here, named after the runs' weights.
     """
 
     runs: Mapping[int, Path]
@@ -89,7 +90,9 @@ class Members:
         data = read_and_prepare(config)
         rows = (*data.prepared.train, *data.prepared.validation)
         folds = lay_out_folds(rows, config, config.threshold.folds, "threshold.folds")
-        return cls(runs, config, data, folds, learn_words(config, data.prepared), work)
+        read = [bundles.load(run / "bundle").manifest.sha256 for run in runs.values()]
+        own = hashlib.sha256("".join(read).encode()).hexdigest()[:12]
+        return cls(runs, config, data, folds, learn_words(config, data.prepared), work / own)
 
     def network(self, seed: int, fold: int | None) -> States:
         """Give the weights of a seed: without a fold, or its run's own."""

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import process_time
 
@@ -33,7 +34,7 @@ from adaptox.evaluate import (
 )
 from adaptox.evaluate import bootstrap as draws_of
 from adaptox.evaluate.metrics import point_metrics
-from adaptox.evaluate.resample import draw_weights, interval
+from adaptox.evaluate.resample import FEWEST_FAMILIES, draw_weights, interval
 from adaptox.evaluate.weighted import sort_rows, weighted_metric, weighted_metrics
 from adaptox.records import Conversation, Example
 
@@ -156,6 +157,18 @@ def test_intervals_agree_with_scipy_where_every_row_is_its_own_family():
         (right,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
     ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.006)
+
+
+@pytest.mark.parametrize(("families", "known"), [(1, False), (FEWEST_FAMILIES - 1, False), (FEWEST_FAMILIES, True)])
+def test_a_handful_of_families_gives_no_interval_and_no_verdict(families, known):
+    examples, probs = drawn(90)
+    grouped = [replace(item, group=f"family{index % families}") for index, item in enumerate(examples)]
+    good, bad = evaluated(grouped, probs), evaluated(grouped, 1 - probs)
+    assert math.isfinite(good.main.metrics["auprc"].value)
+    assert math.isfinite(good.main.metrics["auprc"].low) == known
+    verdict = compare(good, bad, "auprc", 200, 0)
+    assert (verdict.verdict == "better") == known
+    assert (verdict.p_value == 1) != known
 
 
 def test_copies_in_one_family_are_no_evidence():

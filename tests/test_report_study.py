@@ -35,6 +35,7 @@ from adaptox.report.study import (
     runs,
     sentences,
     tables,
+    tables_pairs,
     write_study,
 )
 from adaptox.report.values import TrainingFacts
@@ -417,6 +418,23 @@ def test_every_runs_settings_stand_behind_a_click(html_page, story):
     configs = html_page[html_page.index('<div class="configs">') :]
     assert configs.count("<details>") == len(story.runs)
     assert "head learning rate" in configs
+
+
+def test_the_list_of_mistakes_says_what_is_in_it(html_page):
+    assert "half of the runs or more decide wrongly, at most 150 of a panel" in html_page
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([1, 1], "families, of one seed each, so another training may change them; p-values"),
+        ([3, 3], "families and seeds; p-values"),
+        ([3, 1], "families and seeds; of runs with one seed, another training may change them; p-values"),
+    ],
+)
+def test_a_table_of_pairs_says_what_its_bootstrap_knows_of_seeds(story, seeds, words):
+    given = [dataclasses.replace(story.runs[0], seeds=tuple(range(number))) for number in seeds]
+    assert words in tables_pairs.pairs(story.pairs[:1], given, "", "").caption
 
 
 def test_the_page_of_a_bare_study_has_no_empty_parts(plain_folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import soups
@@ -47,6 +48,14 @@ def test_a_soup_of_one_is_its_run_and_a_larger_one_is_compared_with_it(study, mo
     means = [size["network_alone"]["test"]["all"]["auprc"]["value"] for size in (both, single)]
     assert gain["value"] == pytest.approx(means[0] - means[1])
     assert gain["low"] <= gain["value"] <= gain["high"]
+
+
+def test_what_was_scored_for_other_weights_is_not_taken(study, tmp_path):
+    before = soups.Members.of(study, "all", tmp_path).work
+    changed = shutil.copytree(study, tmp_path / "study")
+    shutil.rmtree(changed / "runs" / "all-s1" / "bundle")
+    shutil.copytree(changed / "runs" / "all-s0" / "bundle", changed / "runs" / "all-s1" / "bundle")
+    assert soups.Members.of(changed, "all", tmp_path).work != before
 
 
 def test_neighbouring_seeds_make_the_soups_of_a_size():

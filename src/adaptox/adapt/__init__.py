@@ -5,6 +5,7 @@ from adaptox.adapt.data import Data, prepare_only, read_and_prepare
 from adaptox.adapt.folder import is_finished
 from adaptox.adapt.lesson import Lesson, Plan, make_lesson, plan_lesson
 from adaptox.adapt.run import Adaptation, adapt, make_start
+from adaptox.adapt.story import cautions
 
 __all__ = [
     "Adaptation",
@@ -14,6 +15,7 @@ __all__ = [
     "Plan",
     "adapt",
     "assess",
+    "cautions",
     "is_finished",
     "make_lesson",
     "make_start",

@@ -19,6 +19,9 @@ from adaptox.teach import lessons
 from adaptox.text import render
 from adaptox.train import Fitted
 
+# Share of rows in other languages that a reader is told of; a few are in most data.
+_MANY = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -55,6 +58,7 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
             "adapter": config.adapter.kind,
             "parameters": outcome.share.total,
             "trainable": outcome.share.trainable,
+            **({"pooling": pooling} if (pooling := model.pooling_of(base.network)) != "own" else {}),
             **({"lexicon": words.weights} if words else {}),
         },
         seed=config.seed,
@@ -170,6 +174,30 @@ def _base_origins(config: Config) -> tuple[Origin, ...]:
 
 def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, ...]:
     notes = [f"Collapsed: {collapse.reason}."] if collapse else []
+    if config.prepare.group == "none" and config.prepare.split == "resplit":
+        leak = data.prepared.manifest.test_leak
+        notes.append(
+            f"Rows were split at random: {leak.rows} test rows ({leak.positive} of them positive) have a "
+            "near-copy in train, so the result is flattering."
+        )
+    read = (note for reading in data.readings for note in reading.origin.notes)
+    return (*notes, *_foreign(data), *cautions(data, config), *read)
+
+
+def _foreign(data: Data) -> tuple[str, ...]:
+    """Say so where the language filter took more than a few rows: nothing of them was learned."""
+    steps = [step for step in data.prepared.manifest.steps if step.name == "language"]
+    return tuple(
+        f"{step.dropped.rows} of {step.before.rows} rows are not English and were left out; prepare.language = "
+        "'any' keeps them."
+        for step in steps
+        if step.dropped.rows >= _MANY * step.before.rows
+    )
+
+
+def cautions(data: Data, config: Config) -> tuple[str, ...]:
+    """Say what flatters the numbers of a run: rows that had a say in it, or that a model it learns from saw."""
+    notes = []
     if not data.prepared.test:
         where = (
             "rows of which each was scored by a model that did not see it; the threshold was learned on them"
@@ -177,17 +205,10 @@ def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, 
             else "validation, which also chose the weights"
         )
         notes.append(f"There is no test part: the numbers are from {where}.")
-    if config.prepare.group == "none" and config.prepare.split == "resplit":
-        leak = data.prepared.manifest.test_leak
-        notes.append(
-            f"Rows were split at random: {leak.rows} test rows ({leak.positive} of them positive) have a "
-            "near-copy in train, so the result is flattering."
-        )
     teacher = config.distill.teacher
     if config.threshold.folds and teacher and lessons.is_crossfitted(Path(teacher)):
         notes.append(
             f"The scores of {teacher} come from models that saw the labels of other folds, so the numbers on "
             "validation rows are flattering."
         )
-    read = (note for reading in data.readings for note in reading.origin.notes)
-    return (*notes, *seen.notes(config), *read)
+    return (*notes, *seen.notes(config))

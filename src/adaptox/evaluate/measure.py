@@ -9,7 +9,7 @@ import numpy as np
 from adaptox.config import EvaluateConfig
 from adaptox.errors import CollapseError, DataError
 from adaptox.evaluate.metrics import point_metrics
-from adaptox.evaluate.resample import draw_weights, interval
+from adaptox.evaluate.resample import FEWEST_FAMILIES, draw_weights, families, interval
 from adaptox.evaluate.slices import DESCRIPTIONS, find_slices
 from adaptox.evaluate.values import METRICS, Draws, Evaluation, ScoredRows, SliceResult
 from adaptox.evaluate.weighted import member_order, sort_rows, weighted_metrics
@@ -105,7 +105,8 @@ def bootstrap(rows: ScoredRows, threshold: float, resamples: int, seed: int) -> 
         seed: of the draws.
 
     Returns:
-        Slice name → (metrics, resamples), in the order of `METRICS`; NaN where a draw leaves a metric undefined.
+        Slice name → (metrics, resamples), in the order of `METRICS`; NaN where a draw leaves a metric undefined,
+        and for a slice of fewer than `FEWEST_FAMILIES` families.
     """
     ready = {
         name: sort_rows(rows.probs[member], rows.truth[member], threshold) for name, member in rows.slices.items()
@@ -116,7 +117,9 @@ def bootstrap(rows: ScoredRows, threshold: float, resamples: int, seed: int) -> 
         for name, chunks in draws.items():
             measured = weighted_metrics(ready[name], weights[:, positions[name]])
             chunks.append(np.stack([measured[metric] for metric in METRICS]))
-    return {name: np.concatenate(chunks, axis=1) for name, chunks in draws.items()}
+    drawn = {name: np.concatenate(chunks, axis=1) for name, chunks in draws.items()}
+    few = {name for name, member in rows.slices.items() if families(rows.groups, member) < FEWEST_FAMILIES}
+    return {name: np.full_like(one, np.nan) if name in few else one for name, one in drawn.items()}
 
 
 def _summarise(name: str, rows: ScoredRows, threshold: float, draws: FloatArray, confidence: float) -> SliceResult:

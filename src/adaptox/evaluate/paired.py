@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from adaptox.errors import DataError, MissingExtraError, nearest
-from adaptox.evaluate.resample import draw_weights, interval
+from adaptox.evaluate.resample import FEWEST_FAMILIES, draw_weights, families, interval
 from adaptox.evaluate.values import (
     BETTER_WHEN_LOWER,
     METRICS,
@@ -58,7 +58,9 @@ def compare(
         for weights in draw_weights(a.rows.groups, resamples, seed)
     ]
     value = a.slices[name].metrics[metric].value - b.slices[name].metrics[metric].value
-    return judge(metric, name, value, np.concatenate(draws), a.confidence)
+    drawn = np.concatenate(draws)
+    few = families(a.rows.groups, member) < FEWEST_FAMILIES
+    return judge(metric, name, value, np.full_like(drawn, np.nan) if few else drawn, a.confidence)
 
 
 def judge(metric: str, slice_name: str, value: float, draws: FloatArray, confidence: float) -> Comparison:

@@ -11,7 +11,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from adaptox.evaluate.values import Interval
-from adaptox.records import FloatArray
+from adaptox.records import BoolArray, FloatArray
+
+FEWEST_FAMILIES = 6
+"""With fewer families there is no interval and no verdict: even if all agreed, a sign test would not reach 5 %."""
 
 # Resamples measured together: enough for numpy's loops to pay, few enough to stay in the cache.
 _CHUNK = 50
@@ -36,6 +39,16 @@ def draw_weights(groups: Sequence[str], resamples: int, seed: int) -> Iterator[F
         drawn = generator.integers(families, size=(size, families)) + families * np.arange(size)[:, None]
         counts = np.bincount(drawn.ravel(), minlength=size * families).reshape(size, families)
         yield counts.astype(np.float64)[:, family]
+
+
+def families(groups: Sequence[str], member: BoolArray) -> int:
+    """Count the families that some rows are of.
+
+    Args:
+        groups: (n,) the family of each row.
+        member: (n,) which rows.
+    """
+    return len({group for group, one in zip(groups, member, strict=True) if one})
 
 
 def interval(value: float, draws: FloatArray, confidence: float) -> Interval:

@@ -12,11 +12,9 @@ import numpy as np
 from adaptox.evaluate import ScoredRows
 from adaptox.evaluate.resample import draw_weights, interval
 from adaptox.records import BoolArray, FloatArray
-from adaptox.report.study.values import ErrorShare, StudyMistake
+from adaptox.report.study.values import LISTED_MISTAKES, ErrorShare, StudyMistake
 from adaptox.study.results import TWIN_FREE, Result
 
-# At most so many rows of a panel are listed.
-_LISTED = 150
 _LONG_CHARS = 400
 _TWIN_FREE = ("T", TWIN_FREE)  # of a published test split, of any other
 # The paper says that technical prompts, on PyTorch or Kubernetes, are flagged because of their jargon.
@@ -30,6 +28,8 @@ _TECHNICAL = re.compile(
 
 def common_mistakes(results: Sequence[Result], texts: Mapping[str, Mapping[str, str]]) -> tuple[StudyMistake, ...]:
     """List the test rows that half of a panel's runs or more decide wrongly, those of most runs first.
+
+    There are at most `LISTED_MISTAKES` of a panel.
 
     Args:
         results: of all panels; each run is judged by its first seed.
@@ -88,7 +88,7 @@ def _of_panel(panel: str, runs: Sequence[Result], texts: Mapping[str, str]) -> I
     if (twins := _twins(rows)) is not None:
         tagged["twin"] = twins
     order = sorted(np.flatnonzero(2 * counts >= len(runs)), key=lambda at: (-counts[at], rows.ids[at]))
-    for at in order[:_LISTED]:
+    for at in order[:LISTED_MISTAKES]:
         yield StudyMistake(
             panel=panel,
             id=rows.ids[at],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptox import bundle as bundles
-from adaptox.adapt import Data, read_and_prepare
+from adaptox.adapt import Data, cautions, read_and_prepare
 from adaptox.config import Config
 from adaptox.prepare import Leak
 from adaptox.records import Progress
@@ -59,6 +59,7 @@ def _panel(runs: Sequence[Planned], progress: Progress) -> Panel:
     ]
     taught_by = dict.fromkeys(run.config.distill.teacher for run in runs if run.config.distill.targets)
     teachers = [whose(Path(folder)) for folder in taught_by if folder]
+    notes += dict.fromkeys(caution for run in runs for caution in cautions(data, run.config))
     notes += [*teachers, *(note for reading in data.readings for note in reading.origin.notes)]
     texts = {
         example.id: render(example.conversation, first.config.text).text for example in data.judged(first.config)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from adaptox.report import phrases
 from adaptox.report.mistakes import MAX_CHARS
-from adaptox.report.study.values import StudyMistake, StudyStory
+from adaptox.report.study.values import LISTED_MISTAKES, StudyMistake, StudyStory
 from adaptox.report.tables import Table
 
 # Inside a script element, none of these may stand as they are: they could end it or start another.
@@ -65,8 +65,16 @@ def _distinct(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(dict.fromkeys(values)))
 
 
+def mistakes_sentence() -> str:
+    """Say which mistakes are listed and counted."""
+    return (
+        f"Listed are rows that half of the runs or more decide wrongly, at most {LISTED_MISTAKES} of a panel, "
+        "those that most runs decide wrongly first."
+    )
+
+
 def mistakes_table(story: StudyStory) -> Table:
-    """Count the mistakes by panel, kind and how many runs make them; no text of an example."""
+    """Count the mistakes listed by panel, kind and how many runs make them; no text of an example."""
     counted = Counter((mistake.panel, mistake.kind, len(mistake.wrong)) for mistake in story.mistakes)
     several = len(story.panels) > 1
     rows = sorted(counted.items(), key=lambda item: (story.panels.index(item[0][0]), item[0][1], -item[0][2]))

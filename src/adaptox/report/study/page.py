@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from adaptox.report.page import environment
 from adaptox.report.study import sentences
-from adaptox.report.study.browser import filters, mistakes_json, mistakes_table
+from adaptox.report.study.browser import filters, mistakes_json, mistakes_sentence, mistakes_table
 from adaptox.report.study.cells import Grid
 from adaptox.report.study.figures import leak_figure, panel_figures
 from adaptox.report.study.runs import of_panel, slugs
@@ -156,6 +156,7 @@ def _context(story: StudyStory, parts: StudyParts) -> dict[str, Any]:
         "rivals": tuple(sentences.rivals(story)),
         "confidence": sentences.confidence(story),
         "mistakes_table": mistakes_table(story),
+        "mistakes_sentence": mistakes_sentence(),
         "provenance": _provenance(story),
     }
 

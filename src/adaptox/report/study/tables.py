@@ -49,7 +49,7 @@ def panel_grids(story: StudyStory, panel: str) -> Mapping[str, Grid]:
     }
     optional = {
         "slices": _other_slices(runs, ending, of),
-        "pairs": pairs([pair for pair in story.pairs if pair.panel == panel], ending, of),
+        "pairs": pairs([pair for pair in story.pairs if pair.panel == panel], runs, ending, of),
         "shares": _error_shares(story, panel, ending, of),
     }
     made |= {kind: grid for kind, grid in optional.items() if grid is not None}

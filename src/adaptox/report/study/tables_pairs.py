@@ -14,11 +14,12 @@ from adaptox.report.study.values import ErrorShare, StudyPair, StudyRun, Teacher
 _GROUPS = {"false alarm": "false alarms among negatives", "miss": "misses among positives"}
 
 
-def pairs(found: Sequence[StudyPair], ending: str, of: str) -> Grid | None:
+def pairs(found: Sequence[StudyPair], runs: Sequence[StudyRun], ending: str, of: str) -> Grid | None:
     """Table 7: the pairs that the study set out to compare.
 
     Args:
         found: of one panel; without any there is no table.
+        runs: of the panel.
         ending: of the table's id.
         of: of its title.
     """
@@ -28,9 +29,9 @@ def pairs(found: Sequence[StudyPair], ending: str, of: str) -> Grid | None:
     return Grid(
         f"table-7{ending}",
         f"Table 7{of}: pairs of runs on the same rows",
-        "Differences are first minus second, by the paired bootstrap over prompt families and seeds; p-values are "
-        "corrected for the number of pairs after Holm. McNemar's exact test counts the rows that only one of the "
-        "two decides rightly, for the first seed.",
+        f"Differences are first minus second, by the paired bootstrap over prompt families{_and_seeds(runs)}; "
+        "p-values are corrected for the number of pairs after Holm. McNemar's exact test counts the rows that only "
+        "one of the two decides rightly, for the first seed.",
         (
             Head("pair", numeric=False),
             Head("what follows", numeric=False),
@@ -40,6 +41,18 @@ def pairs(found: Sequence[StudyPair], ending: str, of: str) -> Grid | None:
             Head("p (Holm)", "McNemar"),
         ),
         tuple(_pair_row(pair, metrics) for pair in found),
+    )
+
+
+def _and_seeds(runs: Sequence[StudyRun]) -> str:
+    """Say what the bootstrap knows of seeds: with one seed of a run, nothing of what another would have given."""
+    seeds = [len(run.seeds) for run in runs if run.seeds]
+    if min(seeds, default=1) > 1:
+        return " and seeds"
+    return (
+        ", of one seed each, so another training may change them"
+        if max(seeds, default=1) == 1
+        else " and seeds; of runs with one seed, another training may change them"
     )
 
 

@@ -12,6 +12,9 @@ from adaptox.report.values import TrainingFacts
 # Metric name (see evaluate's METRICS) → mean over the seeds, with an interval over families and seeds.
 Summary = Mapping[str, Interval]
 
+LISTED_MISTAKES = 150
+"""At most so many rows of a panel stand in its list of mistakes."""
+
 
 @dataclass(frozen=True, slots=True)
 class StudyRun:
