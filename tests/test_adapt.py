@@ -270,6 +270,14 @@ def test_a_run_that_came_in_between_is_not_entered(done):
 
 
 @pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True}])
+def test_the_folder_one_stands_in_can_be_a_run(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with folders.alone(Path(".")):
+        assert (tmp_path / ".here.lock").is_file()
+    assert not (tmp_path / ".here.lock").exists()
+
+
 def test_a_run_that_another_process_is_at_is_left_alone(tmp_path, done, how):
     run = tmp_path / "run"
     shutil.copytree(done.folder, run)
@@ -454,6 +462,14 @@ def test_a_bare_encoder_has_no_start_line(done):
 def test_a_classifier_is_judged_as_it_is_at_the_fixed_threshold(toxic_bert, data):
     before = judged_base(tiny.settings(toxic_bert, data))
     assert (before.threshold, before.origin) == (0.5, "0.5")
+
+
+def test_a_classifier_is_judged_as_it_pools_itself_whatever_the_run_asks_for(toxic_bert, data):
+    before, asked = (
+        judged_base(tiny.settings(toxic_bert, data, base={"name": str(toxic_bert), "pooling": pooling}))
+        for pooling in ("own", "mean")
+    )
+    assert asked.rows.probs.tolist() == before.rows.probs.tolist()
 
 
 def test_a_classifier_without_warm_start_has_no_start_line(toxic_bert, data):

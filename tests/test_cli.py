@@ -116,6 +116,7 @@ def test_data_on_the_command_line_gives_settings_named_after_it():
     plain = settings("embedded-prompts", (), {}).base
     assert (plain.name, plain.pooling) == ("minilm", "mean")
     assert settings("data/mine.csv", (), {"base.name": "minilm"}).base == plain
+    assert settings("data/mine.csv", ('base={name="minilm"}',), {}).base == plain
     assert settings("data/mine.csv", ("base.name=minilm", "base.pooling=own"), {}).base.pooling == "own"
     assert settings("data/mine.csv", (), {"base.name": "bert-base-uncased"}).base.pooling == "own"
     assert settings("lmsys/toxic-chat", (), {}).sources[0].path == "lmsys/toxic-chat"

@@ -14,7 +14,7 @@ from sklearn.metrics import average_precision_score
 
 import tiny
 from adaptox import config as settings
-from adaptox.adapt import adapt
+from adaptox.adapt import adapt, read_and_prepare
 from adaptox.adapt import words as weighing
 from adaptox.errors import BundleError, ConfigError, DataError
 from adaptox.evaluate import rows_from_parquet
@@ -225,6 +225,16 @@ def test_texts_without_common_words_are_refused_before_anything_is_trained(tiny_
     with pytest.raises(DataError, match=r"lexicon: no words occur often enough"):
         adapt(config_of(tiny_bert, data, grams=["words"]), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_script_without_spaces_has_characters_alone(tiny_bert, tmp_path):
+    greeting = "".join(map(chr, (0x60A8, 0x597D, 0x5417))) * 4
+    rows = [(f"{greeting}{chr(0x4E00 + number)}", int(number % 3 == 0)) for number in range(90)]
+    data = tiny.write_csv(tmp_path / "rows.csv", rows)
+    config = config_of(tiny_bert, data, grams=["words", "characters"])
+    learned = weighing.learn_words(config, read_and_prepare(config).prepared)
+    assert [part.grams for part in learned.parts] == ["characters"]
+    assert {logits.shape for logits in learned.unseen.values()} == {(1, 1)}
 
 
 def test_without_grams_nothing_is_added(tiny_bert, csv, tmp_path):

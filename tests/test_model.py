@@ -107,6 +107,19 @@ def test_pickled_weights_are_fetched_only_where_there_are_no_others(monkeypatch,
     assert (cache / "pytorch_model.bin").exists() == pickled
 
 
+def test_a_cached_base_without_a_tokenizer_is_completed(monkeypatch, tmp_path, tiny_bert):
+    hub, cache = shutil.copytree(tiny_bert, tmp_path / "hub"), shutil.copytree(tiny_bert, tmp_path / "cache")
+    (cache / "tokenizer.json").unlink()
+
+    def snapshot_download(name, *, revision, allow_patterns, local_files_only=False):
+        if not local_files_only:
+            shutil.copytree(hub, cache, dirs_exist_ok=True)
+        return str(cache)
+
+    monkeypatch.setattr("adaptox.model.places.snapshot_download", snapshot_download)
+    assert load("somebody/encoder").tokenizer is not None
+
+
 @pytest.mark.parametrize("card", ["no metadata", "---\nlicense: [\n---\n", "---\nlicense: [mit]\n---\n"])
 def test_a_licence_that_the_card_does_not_say_is_unknown(tmp_path, tiny_bert, card):
     folder = shutil.copytree(tiny_bert, tmp_path / "base")
@@ -135,6 +148,14 @@ def test_a_folder_that_lacks_a_file_says_which(tmp_path, tiny_bert, file, meanin
     folder = shutil.copytree(tiny_bert, tmp_path / "base")
     (folder / file).unlink()
     with pytest.raises(BaseModelError, match=f"holds no {file}.*expected {meaning}"):
+        load(folder)
+
+
+@pytest.mark.parametrize("wrong", [None, {"model_type": "bert", "hidden_size": "32"}])
+def test_settings_of_the_wrong_type_name_the_file(tmp_path, tiny_bert, wrong):
+    folder = shutil.copytree(tiny_bert, tmp_path / "base")
+    (folder / "config.json").write_text(json.dumps(wrong))
+    with pytest.raises(BaseModelError, match=r"settings in .*config\.json, which cannot be read"):
         load(folder)
 
 

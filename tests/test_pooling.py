@@ -38,6 +38,15 @@ def test_mean_reads_all_tokens_but_no_padding(tiny_bert):
     assert not torch.allclose(logits_of(load(tiny_bert).network), expected)
 
 
+def test_who_calls_the_network_may_leave_out_the_mask_and_ask_for_more(tiny_bert):
+    network = load(tiny_bert, pooling="mean").network.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(network(input_ids=IDS[:1]).logits, logits_of(network, IDS[:1], MASK[:1]))
+        told = network(input_ids=IDS, attention_mask=MASK, output_hidden_states=True)
+    torch.testing.assert_close(told.logits, logits_of(network))
+    assert len(told.hidden_states) == network.config.num_hidden_layers + 1
+
+
 @pytest.mark.parametrize("kind", ["none", "lora", "ia3", "prompt"])
 def test_what_was_trained_with_mean_keeps_it(tiny_bert, tmp_path, kind):
     config = AdapterConfig(kind=kind, prompt_tokens=2)

@@ -252,6 +252,16 @@ def test_the_language_filter_is_a_step_of_cleaning():
     assert with_filter.manifest.steps[-1].name == "language"
 
 
+def test_too_few_rows_after_cleaning_are_told_with_what_cleaning_took():
+    german = "Wie bekomme ich am schnellsten einen Termin beim Arzt"
+    texts = [f"{german}, wenn die Nummer {number} besetzt ist?" for number in range(12)]
+    foreign_ = [example(number, text, number % 2) for number, text in enumerate(texts)]
+    with pytest.raises(
+        DataError, match=r"12 of 12 rows before that, language: 12; prepare\.language = 'any' keeps"
+    ):
+        done(foreign_, PrepareConfig(drop_repeats=False, group="none"))
+
+
 def test_the_language_filter_without_its_package_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "lingua", None)
     with pytest.raises(MissingExtraError, match="lingua-language-detector"):

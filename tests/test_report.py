@@ -519,6 +519,8 @@ def test_the_model_card_has_front_matter_that_parses(story):
     facts = yaml.safe_load(front)
     assert facts["license"] == "cc-by-nc-4.0"
     assert facts["pipeline_tag"] == "text-classification"
+    # Of two sources nobody knows which one a row came from.
+    assert {result["dataset"]["type"] for result in facts["model-index"][0]["results"]} == {"custom"}
     assert facts["base_model"] == "nreimers/MiniLM-L6"
     [model] = facts["model-index"]
     assert model["name"] == "toxic-chat <lora>"
@@ -532,6 +534,42 @@ def test_the_model_card_has_front_matter_that_parses(story):
     ):
         assert words in body
     assert "rude poem" not in card
+
+
+@pytest.mark.parametrize(
+    ("origin", "words"),
+    [
+        ("val: best expected F1", "the best expected F1 on validation rows; the test rows had no say in it."),
+        (
+            "val: best expected F1, 3 folds",
+            "F1 on training rows, in 3 folds, each scored by a model that did not see it;",
+        ),
+    ],
+)
+def test_where_the_threshold_came_from_is_a_sentence(story, origin, words):
+    told = phrases.threshold_sentence(dataclasses.replace(story.evaluation, origin=origin), tested=True)
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    ("threshold", "text"), [(0.4296, ".430"), (0.0, ".000"), (0.00034, "3.4e-04"), (1.0, "1.000")]
+)
+def test_a_threshold_close_to_nothing_is_not_nothing(threshold, text):
+    assert phrases.cut(threshold) == text
+
+
+def test_the_model_card_of_a_head_that_transformers_cannot_read_says_so(story):
+    assert "not its windows, calibration, thresholds and words." in report.model_card(story)
+    model = {**story.provenance.model, "pooling": "mean"}
+    card = report.model_card(
+        dataclasses.replace(
+            story, origins=story.origins[:1], provenance=dataclasses.replace(story.provenance, model=model)
+        )
+    )
+    assert "make up a pooler with random weights" in card
+    facts = yaml.safe_load(card.split("---\n", 2)[1])
+    assert "pipeline_tag" not in facts
+    assert facts["model-index"][0]["results"][0]["dataset"]["type"] == "lmsys/toxic-chat"
 
 
 def test_the_model_card_of_one_class_has_no_undefined_number():

@@ -52,6 +52,10 @@ class DataError(InputError):
     """A data file, column, row or label cannot be used."""
 
 
+class NoWordsError(DataError):
+    """No n-gram of a kind occurs often enough in the texts."""
+
+
 class BaseModelError(InputError):
     """A base model cannot be found, or lacks a part."""
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from adaptox.config import Grams
-from adaptox.errors import BundleError, DataError, MissingExtraError
+from adaptox.errors import BundleError, MissingExtraError, NoWordsError
 from adaptox.records import BoolArray, FloatArray
 
 if TYPE_CHECKING:
@@ -148,14 +148,14 @@ def fit_part(
         seed: of the solver.
 
     Raises:
-        DataError: no n-gram occurs often enough.
+        NoWordsError: no n-gram occurs often enough.
         MissingExtraError: scikit-learn is not installed.
     """
     vectorizer = _vectorizer(grams)
     try:
         features = vectorizer.fit_transform(texts)
     except ValueError as error:
-        raise DataError(
+        raise NoWordsError(
             f"lexicon: no {grams} occur often enough in {len(texts)} texts: give more data, or leave lexicon.grams "
             "empty"
         ) from error

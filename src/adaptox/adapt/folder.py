@@ -166,7 +166,7 @@ def alone(path: Path) -> Iterator[None]:
     def refuse(_: bool) -> None:
         raise BusyError(f"another process is at work in {path}: wait for it, or choose another folder with --out")
 
-    lock = path.with_name(f".{path.name}.lock")
+    lock = _beside(path, "lock")
     with settings.alone(lock, refuse):
         try:
             yield
@@ -226,11 +226,17 @@ def whole(path: Path) -> Iterator[RunFolder]:
 
 def _remove(path: Path) -> None:
     """Remove a folder so that a kill leaves it whole or gone."""
-    gone = path.with_name(f".{path.name}.gone")
+    gone = _beside(path, "gone")
     if path.exists():
         shutil.rmtree(gone, ignore_errors=True)
         path.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Name a hidden file beside a folder, which may be given as ``.``."""
+    own = Path(os.path.abspath(path))
+    return own.with_name(f".{own.name}.{ending}")
 
 
 def _is_occupied(path: Path) -> bool:

@@ -128,7 +128,7 @@ def judge_base(base: model.Base, data: Data, config: Config, progress: Progress 
     """Evaluate the base as it is.
 
     A bundle is judged with its own rendering, calibration and threshold; any other base has none of these, and gets
-    those of this run and the fixed threshold.
+    those of this run and the fixed threshold. Either pools as it was made, whatever `base.pooling` asks for.
 
     Args:
         base: not adapted yet.
@@ -154,6 +154,8 @@ def judge_base(base: model.Base, data: Data, config: Config, progress: Progress 
             decider = replace(decider, thresholds=_fixed(decider.labels, config))
         scores = moderator.scorer.score(conversations(examples), progress)
         return judge(scores, decider, examples, config, official, own_label)
+    if config.base.pooling != "own":
+        base = model.load_base(config.base.model_copy(update={"pooling": "own"}), config.outputs, config.seed)
     network: torch.nn.Module = base.network
     scorer = TorchScorer(network.to(model.device()), train.encoder_for(base, config), config.outputs.names)
     scores = scorer.score(conversations(examples), progress)

@@ -12,6 +12,7 @@ from sklearn.metrics import average_precision_score
 from adaptox import text
 from adaptox.config import Config, Grams
 from adaptox.decide import fit_platt
+from adaptox.errors import NoWordsError
 from adaptox.lexicon import Lexicon, Part, fit_part
 from adaptox.prepare import Prepared
 from adaptox.records import Example, FloatArray, Scores
@@ -70,25 +71,34 @@ def learn_words(config: Config, parts: Prepared) -> Learned:
     """Fit regressions on n-grams.
 
     Rows are left out as they are for the network: fold by fold, or the validation part. What is kept learns from
-    all that the final network learns from.
+    all that the final network learns from. A kind of n-grams that none occurs of often enough, as words do in
+    scripts without spaces, is passed over.
 
     Args:
         config: the kinds of n-grams, and the folds.
         parts: the prepared data.
 
     Raises:
-        DataError: no n-gram occurs often enough, or fewer families of a class than folds.
+        DataError: no n-gram of any kind occurs often enough, or fewer families of a class than folds.
     """
-    grams, number = config.lexicon.grams, config.threshold.folds
+    number = config.threshold.folds
     learned = (*parts.train, *parts.validation) if number else parts.train
     alone = (Fold(tuple(parts.validation), tuple(parts.train)),)
     folds = lay_out_folds(learned, config, number, "threshold.folds") if number else alone
-    unseen: dict[str, FloatArray] = {}
-    for fold in folds:
-        texts = _texts(fold.held, config)
-        scored = np.stack([_fit(fold.rest, config, kind).score(texts) for kind in grams], axis=1)
-        unseen |= {row.id: logits for row, logits in zip(fold.held, scored, strict=True)}
-    return Learned(tuple(_fit(learned, config, kind) for kind in grams), unseen)
+    held = [row for fold in folds for row in fold.held]
+    found: list[tuple[Part, FloatArray]] = []
+    absent: list[NoWordsError] = []
+    for kind in config.lexicon.grams:
+        try:
+            scored = [_fit(fold.rest, config, kind).score(_texts(fold.held, config)) for fold in folds]
+            found.append((_fit(learned, config, kind), np.concatenate(scored)))
+        except NoWordsError as error:
+            absent.append(error)
+    if not found:
+        raise absent[0]
+    said = np.stack([logits for _, logits in found], axis=1)
+    unseen = {row.id: logits for row, logits in zip(held, said, strict=True)}
+    return Learned(tuple(part for part, _ in found), unseen)
 
 
 def weigh_words(config: Config, words: Learned, held: Held) -> Worded:

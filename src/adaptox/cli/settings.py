@@ -29,10 +29,11 @@ def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> 
         return config.override(config.load(Path(given)), changed)
     named_alone = {"name": Path(given).stem or "run", "sources": [{"path": given}]}
     recipe = dict(config.RECIPE)
-    base = changed.get("base.name", config.PLAIN_BASE["name"] if given in config.START_DATA else None)
-    if base == config.PLAIN_BASE["name"]:
+    if given in config.START_DATA:
         recipe["base"] = config.PLAIN_BASE
-    return config.override(config.parse({**named_alone, **recipe}), changed)
+    chosen = config.override(config.parse({**named_alone, **recipe}), changed)
+    is_plain = chosen.base.name == config.PLAIN_BASE["name"] and "pooling" not in chosen.base.model_fields_set
+    return config.override(chosen, {"base.pooling": config.PLAIN_BASE["pooling"]}) if is_plain else chosen
 
 
 def part_of_grid(only: Sequence[str]) -> dict[str, str]:

@@ -44,7 +44,8 @@ class BaseConfig(Section):
     """Dropout of the whole model; left out, it is the base's."""
     pooling: Literal["own", "mean"] = "own"
     """What the head reads: own is what the base gives it, such as BERT's pooler of the first token; mean is the
-    mean of all tokens, as sentence encoders are trained. A bundle that was trained with mean keeps it."""
+    mean of all tokens, as sentence encoders are trained. A bundle that was trained with mean keeps it, and needs
+    adaptox to load it: transformers alone would make up a pooler."""
     attention_dropout: float = Field(0.0, ge=0, lt=1)
     """Dropout of attention weights. At 0, torch computes attention in one fused step, which makes long rows about
     twice as fast on a CPU."""

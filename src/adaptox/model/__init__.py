@@ -14,6 +14,7 @@ try:
         share,
     )
     from adaptox.model.base import Base, device, load_base, reload
+    from adaptox.model.pooling import pooling_of
     from adaptox.model.prompt import with_prompt
     from adaptox.model.start import place_of
 except ModuleNotFoundError as error:
@@ -29,6 +30,7 @@ __all__ = [
     "load_base",
     "merge",
     "place_of",
+    "pooling_of",
     "reload",
     "save",
     "save_adapter",

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import cast
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
@@ -166,8 +167,8 @@ def _read_config(place: Place) -> PreTrainedConfig:
     try:
         with quiet():
             config: PreTrainedConfig = AutoConfig.from_pretrained(place.folder)
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, ValueError, KeyError, TypeError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
         raise BaseModelError(
             f"base {place.name!r}: expected transformers' settings in {place.folder / 'config.json'}, "
             f"which cannot be read ({reason}): choose another base"

@@ -93,10 +93,10 @@ def _embedded() -> Path:
 
 
 def _from_hub(name: str, revision: str | None) -> Path:
-    """Give the folder of a snapshot in the cache, filling the cache from the hub where it lacks the weights."""
+    """Give the folder of a snapshot in the cache, filling the cache from the hub where it lacks something."""
     try:
         cached = _cached(name, revision)
-        if cached is not None and _has_weights(cached):
+        if cached is not None and _has_weights(cached) and _has_tokenizer(cached):
             return cached
         fetched = Path(
             snapshot_download(name, revision=revision, allow_patterns=[*_DESCRIPTIONS, "model*.safetensors*"])
@@ -132,6 +132,10 @@ def _cached(name: str, revision: str | None) -> Path | None:
 
 def _has_weights(folder: Path) -> bool:
     return any((folder / file).is_file() for file in _WEIGHTS)
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / file).is_file() for file in _TOKENIZERS)
 
 
 def _licence(folder: Path) -> str:

@@ -48,18 +48,25 @@ def pooled(network: PreTrainedModel) -> PreTrainedModel:
     return network
 
 
+def pooling_of(network: torch.nn.Module) -> str:
+    """Tell what a network's head reads: `mean`, or `own`, what its architecture gives it."""
+    return _MEAN if _reads_mean(network) else "own"
+
+
 def has_pooler(network: PreTrainedModel, name: str) -> bool:
     """Tell whether a network has a module of its architecture's pooler left to train."""
     return bool(name) and not _reads_mean(network)
 
 
-def _reads_mean(network: PreTrainedModel) -> bool:
+def _reads_mean(network: Any) -> bool:
     return getattr(network.config, _KEY, None) == _MEAN
 
 
 def _give_mean(_: torch.nn.Module, __: Any, given: dict[str, Any], output: Any) -> Any:
     """Put the mean over the tokens of each text, (batch, hidden), where the pooler's output would stand."""
-    mask = given["attention_mask"].unsqueeze(-1)
     hidden = output.last_hidden_state.float()  # a long sum, whatever autocast computes in
-    output["pooler_output"] = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
-    return output
+    mask = given.get("attention_mask")
+    mask = torch.ones_like(hidden[..., :1]) if mask is None else mask.unsqueeze(-1)
+    mean = (hidden * mask).sum(dim=1) / mask.sum(dim=1)
+    # Made anew, since the head takes what comes second.
+    return type(output)(**{**output, "pooler_output": mean})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -32,4 +33,4 @@ def run_folder() -> Path:
 
 def place_of(name: str) -> Path:
     """Give the folder that a base's name stands for; there may be none, if it is on the hub or not made yet."""
-    return run_folder() / "bundle" if name == START else Path(name).expanduser()
+    return run_folder() / "bundle" if name == START else Path(os.path.expanduser(name))

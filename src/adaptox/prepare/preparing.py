@@ -51,10 +51,13 @@ def prepare(
     free = [Row(example, render(example.conversation, text).text) for example in _without(marked, fixed)]
     cleaned = _cleaned(free, config, target, progress)
     kept = [row.example for row in cleaned.kept]
-    if config.split == "official":
-        parts = official(kept, fixed, config, target, seed)
-    else:
-        parts = resplit([replace(example, twin=False) for example in kept], config, target, seed)
+    try:
+        if config.split == "official":
+            parts = official(kept, fixed, config, target, seed)
+        else:
+            parts = resplit([replace(example, twin=False) for example in kept], config, target, seed)
+    except DataError as error:
+        raise DataError(f"{error}{_lost(cleaned, len(free))}") from error
     return _prepared(_Work(marked, cleaned, parts, config, text, target, seed))
 
 
@@ -145,6 +148,16 @@ def _cleaned(rows: Sequence[Row], config: PrepareConfig, target: str, progress: 
     helped = clean(helping, config, target, progress)
     steps = (replace(one, name=f"{one.name}, of sources that only help training") for one in helped.steps)
     return Cleaned((*own.kept, *helped.kept), (*own.dropped, *helped.dropped), (*own.steps, *steps))
+
+
+def _lost(cleaned: Cleaned, rows: int) -> str:
+    """Say what cleaning took, for an error that tells of too few rows."""
+    taken = [f"{step.name}: {step.dropped.rows}" for step in cleaned.steps if step.dropped.rows]
+    if not taken:
+        return ""
+    foreign = any(step.name.startswith("language") and step.dropped.rows for step in cleaned.steps)
+    kept = "; prepare.language = 'any' keeps other languages" if foreign else ""
+    return f" (cleaning dropped {len(cleaned.dropped)} of {rows} rows before that, {', '.join(taken)}{kept})"
 
 
 def _said(conversation: Conversation, text: TextConfig) -> str:

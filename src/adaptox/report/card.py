@@ -47,7 +47,7 @@ def model_card(story: RunStory) -> str:
         markdown(_results(evaluation)).strip(),
         _reasons(evaluation),
         "## Intended use",
-        _INTENDED.format(threshold=phrases.number(evaluation.threshold)),
+        _INTENDED.format(threshold=phrases.cut(evaluation.threshold)),
         "## Limits",
         _limits(story),
         "## Data and licence",
@@ -68,6 +68,16 @@ a person decide where a decision matters. It is not meant for judging people, no
 product."""
 
 
+_ALONE = (
+    "Load it with adaptox: transformers alone reads its network, but not its windows, calibration, thresholds and "
+    "words"
+)
+_NO_POOLER = (
+    "; and since the head reads the mean of all tokens, which config.json tells adaptox alone, transformers would "
+    "make up a pooler with random weights, and the scores would mean nothing."
+)
+
+
 def _limits(story: RunStory) -> str:
     main = story.evaluation.main
     recall, precision = metric(main, "recall"), metric(main, "precision")
@@ -76,6 +86,7 @@ def _limits(story: RunStory) -> str:
         "Words that name groups of people can raise the score of harmless texts; measure this on your own data.",
         "Letters that look alike and invisible characters are normalised, other disguises are not undone.",
     ]
+    lines.append(_ALONE + (_NO_POOLER if story.provenance.model.get("pooling") == "mean" else "."))
     if story.words and story.words.weights:
         lines.append("lexicon.json holds n-grams of the training texts, in clear: mind what those texts were.")
     if math.isfinite(recall.value):
@@ -160,7 +171,8 @@ def _front_matter(story: RunStory) -> str:
     results = [
         EvalResult(
             task_type="text-classification",
-            dataset_type=hub_ids[0] if hub_ids else "custom",
+            # Of several sources, some may only help training.
+            dataset_type=hub_ids[0] if hub_ids and len(story.origins) == 1 else "custom",
             dataset_name=f"{story.evaluated_on}, {code}",
             dataset_split="test" if story.tested else "validation",
             metric_type=name,
@@ -179,7 +191,8 @@ def _front_matter(story: RunStory) -> str:
         base_model=base if isinstance(base, str) and _is_hub_id(base) else None,
         datasets=sorted(set(hub_ids)) or None,
         library_name="adaptox",
-        pipeline_tag="text-classification",
+        # The hub's own pipeline would load it by transformers alone.
+        pipeline_tag=None if story.provenance.model.get("pooling") == "mean" else "text-classification",
         metrics=list(FIRST_METRICS),
         tags=["moderation", evaluation.label, "adaptox"],
         eval_results=results or None,

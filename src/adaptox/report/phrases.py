@@ -50,6 +50,11 @@ def number(value: float, digits: int = 3) -> str:
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
+def cut(threshold: float) -> str:
+    """Write a threshold as `number` does, but one close to 0 by its first two digits."""
+    return number(threshold) if threshold == 0 or threshold >= 0.001 else f"{threshold:.1e}"
+
+
 def bracket(interval: Interval, digits: int = 3) -> str:
     """Write the ends of an interval: ``[.752-.815]`` with an en dash; empty where they are not defined."""
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
@@ -179,14 +184,15 @@ def _raises_alarms(evaluation: Evaluation) -> bool:
 
 def threshold_sentence(evaluation: Evaluation, tested: bool) -> str:
     """Say where the threshold lies and where it came from; `tested` if these rows had no say in it."""
-    value = number(evaluation.threshold)
+    value = cut(evaluation.threshold)
     if not evaluation.origin.startswith("val"):
         return f"A row is flagged at a calibrated score of {value} or more; the threshold was set, not learned."
-    policy = evaluation.origin.partition(":")[2].strip() or "validation"
+    policy, _, folds = (evaluation.origin.partition(":")[2].strip() or "validation").partition(", ")
     learned = f"A row is flagged at a calibrated score of {value} or more, the threshold with the {policy}"
     if not tested:
         return f"{learned} on these same rows, so precision, recall and F1 are a little too good."
-    return f"{learned} on validation rows; the test rows had no say in it."
+    rows = f"training rows, in {folds}, each scored by a model that did not see it" if folds else "validation rows"
+    return f"{learned} on {rows}; the test rows had no say in it."
 
 
 def words_sentence(weights: int, gain: Comparison) -> str:
