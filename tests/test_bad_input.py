@@ -59,6 +59,9 @@ def write_traps(folder: Path, base: Path) -> None:
     quoted = [f"{text},{label}" for text, label in rows]
     quoted[3] = f'"{quoted[3]}'
     (folder / "quote.csv").write_text("\n".join(["text,toxicity", *quoted]))
+    (folder / "semicolons.csv").write_text(
+        "".join(f"{text};{label}\n" for text, label in [("text", "toxic"), *rows])
+    )
     (folder / "latin.csv").write_bytes("text,toxicity\ncafé,1\n".encode("latin-1"))
     tiny.write_csv(folder / "mild.csv", [(text, 0) for text, label in rows if not label])
     parts = [
@@ -104,6 +107,19 @@ CASES = {
     "an empty file": ("train empty.csv", "empty.csv is empty: expected a table with at least one row"),
     "a header and nothing else": ("train header.csv", "header.csv has a header but no row"),
     "columns of other names": ("train columns.csv", "(there are: prompt_text, rating)"),
+    "no column of texts, and what to set": (
+        "train columns.csv",
+        "set columns.text of this source (for the first source: --set sources.0.columns.text=NAME)",
+    ),
+    "no column of labels, and what to set": (
+        "train columns.csv --set sources.0.columns.text=prompt_text",
+        "(for the first source: --set sources.0.columns.labels.toxicity=NAME)",
+    ),
+    "a column named by hand that is not there": (
+        "train good.csv --set sources.0.columns.text=txet",
+        "did you mean 'text'? (there are: text, toxicity); set columns.text of this source",
+    ),
+    "semicolons between cells": ("train semicolons.csv", "they seem separated by ';'"),
     "a label outside 0 and 1": (
         "train labels.csv",
         "(line 6): expected 0 or 1 in the label column",
@@ -129,6 +145,10 @@ CASES = {
     "an unknown key on the command line": ("train good.csv --set train.lr=1", "unknown key 'train.lr'"),
     "a change without a value": ("train good.csv --set epochs", "KEY=VALUE such as train.epochs=3, got 'epochs'"),
     "a value of the wrong kind": ("train good.csv --set train.epochs=many", "train.epochs: "),
+    "an item that a list has not": (
+        "train good.csv --set sources.1.path=x",
+        "'sources' is a list, whose items are named by their number from 0: expected one of 0, got '1'",
+    ),
     "a table set as a value": ("train good.csv --set seed.x=1", "seed: "),
     "a negative seed": ("train good.csv --seed -1", "seed: "),
     "an adapter that does not exist": ("train good.toml --set adapter.kind=lara", "adapter.kind: "),
@@ -160,7 +180,10 @@ CASES = {
     "an empty text": ("predict run/bundle ''", "expected a text to predict on, got an empty one"),
     "an empty standard input": ("predict run/bundle -", "standard input is empty"),
     "nothing in the pipe": ("predict run/bundle", "standard input is empty"),
-    "a table without texts": ("predict run/bundle columns.csv", "prompt_text"),
+    "a table without texts": (
+        "predict run/bundle columns.csv",
+        "rename the one that holds the text to text (there are: prompt_text, rating)",
+    ),
     "a file of another kind": ("predict run/bundle base/config.json", "base/config.json"),
     # Evaluating
     "data without the bundle's label": ("evaluate run/bundle insults.toml", "toxicity"),

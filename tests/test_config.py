@@ -147,7 +147,53 @@ def test_the_head_follows_an_overridden_rate_unless_set_by_hand():
     assert override(head, {"train.learning_rate": 5e-4}).train.head_learning_rate == 4e-4
 
 
-@pytest.mark.parametrize("key", ["seed.x", "sources.0.path", "labels.0"])
+def test_an_override_walks_into_lists_by_number():
+    config = parse({"labels": ["a", "b"], "sources": [{"path": "x.csv"}, {"path": "y.csv", "weight": 2}]})
+    changes = {
+        "sources.0.columns.text": "said",
+        "sources.1.columns.labels.toxicity": "bad",
+        "sources.1.weight": 3,
+        "labels.1": "c",
+    }
+    changed = override(config, changes)
+    assert changed.labels == ("a", "c")
+    assert [source.path for source in changed.sources] == ["x.csv", "y.csv"]
+    assert changed.sources[0].columns.text == "said"
+    assert changed.sources[1].columns.labels == {"toxicity": "bad"}
+    assert [source.weight for source in changed.sources] == [1, 3]
+    assert config.sources[0].columns.text is None
+
+
+def test_an_override_walks_into_a_list_that_was_left_out():
+    changed = override(parse({}), {"sources.0.max_examples": 7})
+    assert changed.sources == (Config().sources[0].model_copy(update={"max_examples": 7}),)
+
+
+def test_an_override_leaves_what_it_was_given_alone():
+    changes = {"sources": [{"path": "x.csv"}], "sources.0.weight": 2}
+    assert override(parse({}), changes).sources[0].weight == 2
+    assert changes["sources"] == [{"path": "x.csv"}]
+
+
+@pytest.mark.parametrize(
+    ("key", "named"),
+    [
+        ("sources.2.path", "sources"),
+        ("sources.-1.path", "sources"),
+        ("sources.columns.text", "sources"),
+        ("sources.path", "sources"),
+        ("labels.2", "labels"),
+    ],
+)
+def test_an_override_of_an_item_that_is_not_there_says_which_are(key, named):
+    config = parse({"labels": ["a", "b"], "sources": [{"path": "x.csv"}, {"path": "y.csv"}]})
+    got = key.split(".")[1]
+    said = f"cannot set '{key}': '{named}' is a list, .* by their number from 0: expected one of 0, 1, got '{got}'"
+    with pytest.raises(ConfigError, match=said):
+        override(config, {key: "z"})
+
+
+@pytest.mark.parametrize("key", ["seed.x", "sources.0.path.x", "labels.0.x"])
 def test_an_override_within_what_is_no_table_is_refused(key):
     config = parse({"seed": 1, "labels": ["a"], "sources": [{"reader": "table", "path": "x.csv"}]})
     with pytest.raises(ConfigError, match=f"cannot set '{key}'"):

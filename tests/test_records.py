@@ -34,6 +34,25 @@ def test_text_parts_are_joined_by_lines():
     assert Conversation.of([{"role": "user", "content": parts}]).turns[0].content == "one\ntwo"
 
 
+def test_what_a_developer_says_is_read_as_system():
+    assert Conversation.of([{"role": "developer", "content": "be kind"}]).turns == (Turn("system", "be kind"),)
+
+
+def test_what_tools_say_and_calls_of_them_are_left_out():
+    call = {"id": "1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    talk = [
+        {"role": "user", "content": "hello"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "assistant", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "1", "content": "rain"},
+        {"role": "function", "name": "weather", "content": None},
+        {"role": "assistant", "content": "take a coat"},
+    ]
+    assert Conversation.of(talk).turns == (Turn("user", "hello"), Turn("assistant", "take a coat"))
+    assert Conversation.of(talk[1:5]) == Conversation.of("")
+    assert Conversation.of([{"role": "user", "content": None}]) == Conversation.of("")
+
+
 def test_messages_come_back_as_they_went_in():
     talk = [
         {"role": "system", "content": "be kind"},
@@ -54,9 +73,14 @@ def test_messages_come_back_as_they_went_in():
         (["hello"], r"expected a message .*got 'hello' \(str\)"),
         ([{"role": "user"}], "expected a message"),
         ([{"content": "x"}], "expected a message"),
-        ([{"role": "robot", "content": "x"}], "expected a role of system, user, assistant, got 'robot'"),
+        (
+            [{"role": "robot", "content": "x"}],
+            "expected a role of system, user, assistant, developer, tool, function, got 'robot' .*; name who",
+        ),
+        ([{"role": "robot", "content": None}], "expected a role"),
         ([{"role": ["user"], "content": "x"}], "expected a role"),
-        ([{"role": "user", "content": None}], "content of a message to be a text, got None"),
+        ([{"role": "user", "content": 3}], "content of a message to be a text, got 3"),
+        ([{"role": "assistant", "tool_calls": []}], "expected a message"),
         ([{"role": "user", "content": ["x"]}], "expected a part of a message .*got 'x'"),
         ([{"role": "user", "content": [{"text": "x"}]}], "expected a part of a message"),
         ([{"role": "user", "content": [{"type": "text"}]}], "text of a part to be a text, got None"),

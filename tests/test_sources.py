@@ -243,6 +243,188 @@ def test_several_sources_never_share_an_id(tmp_path):
     assert [reading.examples[0].id for reading in readings] == ["train/1", "2:train/1"]
 
 
+@pytest.mark.parametrize("header", ["Text,Label", " text , LABEL", "comment_text,toxic", "TEXT,Is_Toxic"])
+def test_usual_names_are_found_whatever_their_case_and_the_spaces_around(tmp_path, header):
+    (example,) = plain(write(tmp_path / "mine.csv", f"{header}\nhello,1\n"))
+    assert (example.conversation.turns[0].content, dict(example.labels)) == ("hello", {"toxicity": 1})
+
+
+def test_the_exact_name_goes_before_one_that_differs_in_case(tmp_path):
+    (example,) = plain(write(tmp_path / "a.csv", "Text,Comment,comment,Toxicity,label\na,b,c,9,1\n"))
+    assert (example.conversation.turns[0].content, dict(example.labels)) == ("c", {"toxicity": 1})
+    spoken = [{"role": "user", "content": "hello"}]
+    row = {"messages": spoken, "Comment": "easy", "labels": {"toxicity": 1}, "Label": "bad"}
+    (example,) = plain(write(tmp_path / "b.jsonl", json.dumps(row)))
+    assert (example.conversation.messages(), dict(example.labels)) == (spoken, {"toxicity": 1})
+
+
+def test_splits_and_ids_are_found_whatever_their_case(tmp_path):
+    path = write(tmp_path / "a.csv", "ID,Text,Label,Split\nx,hello,0,dev\n")
+    assert plain(path)[0].split == "validation"
+    assert read_inputs(path, io.StringIO())[0][0] == "x"
+
+
+@pytest.mark.parametrize("cell", ["1", "1.0", "1.00", " 1. ", "1e0", "+1", "True"])
+def test_any_spelling_of_one_is_a_label(tmp_path, cell):
+    (example,) = plain(write_rows(tmp_path / "a.csv", ("text", "label"), [("hello", cell)]))
+    assert dict(example.labels) == {"toxicity": 1}
+
+
+@pytest.mark.parametrize("cell", ["1.5", "0.99999999999999999999", "-1", "inf", "snan", "10", "1,0"])
+def test_what_is_not_exactly_zero_or_one_is_no_label(tmp_path, cell):
+    assert "expected 0 or 1 in the label column" in refusal(
+        write_rows(tmp_path / "a.csv", ("text", "label"), [("hello", cell)])
+    )
+
+
+def test_decimal_labels_of_parquet_are_read(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    labels = pa.array(["0.00", "1.00"]).cast(pa.decimal128(5, 2))
+    path = write_parquet(tmp_path / "a.parquet", {"text": ["hello", "you"], "label": labels})
+    assert [example.labels["toxicity"] for example in plain(path)] == [0, 1]
+
+
+def test_a_split_column_that_names_no_split_is_not_read(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label,split\nhello,0,fold 1\nyou,1,\nbye,0,2\n")
+    assert [example.split for example in plain(path)] == [None, None, None]
+    assert "got 'fold 1'" in refusal(path, columns={"split": "split"})
+    write(tmp_path / "mine" / "test.csv", "text,label,split\nhello,0,fold 1\n")
+    assert [example.split for example in plain(tmp_path / "mine")] == ["test"]
+
+
+def test_logs_of_chats_with_tools_are_read(tmp_path):
+    pytest.importorskip("pyarrow")
+    talk = [
+        {"role": "developer", "content": "be kind", "tool_calls": None},
+        {"role": "assistant", "content": None, "tool_calls": [{"name": "weather"}]},
+        {"role": "tool", "content": "rain", "tool_calls": None},
+        {"role": "user", "content": "thanks", "tool_calls": None},
+    ]
+    read_as = [{"role": "system", "content": "be kind"}, {"role": "user", "content": "thanks"}]
+    lines = write(tmp_path / "a.jsonl", json.dumps({"messages": talk, "label": 0}))
+    table = write_parquet(tmp_path / "a.parquet", {"messages": [talk, talk[1:3]], "label": [0, 1]})
+    assert plain(lines)[0].conversation.messages() == read_as
+    assert [example.conversation.messages() for example in plain(table)] == [
+        read_as,
+        [{"role": "user", "content": ""}],
+    ]
+
+
+# --- tabs, with quotes and without
+
+
+def said_and_labelled(path: Path) -> list[tuple[str, int]]:
+    return [(example.conversation.turns[0].content, example.labels["toxicity"]) for example in plain(path)]
+
+
+def test_a_tsv_without_quoting_loses_no_row(tmp_path):
+    rows = [
+        ("hello", 0),
+        ('"RT they say it is fine', 1),
+        ("you are awful", 1),
+        ("nice day", 0),
+        ('and he left"', 0),
+        ("bye", 0),
+    ]
+    lines = [f"{text}\t{label}" for text, label in rows]
+    path = write(tmp_path / "a.tsv", "\n".join(["text\tlabel", *lines, ""]))
+    assert said_and_labelled(path) == rows
+    assert "row 6 (line 7)" in refusal(write(path, "\n".join(["text\tlabel", *lines[:5], "bye\t2"])))
+    path.write_bytes("\r\n".join(["text\tlabel", *lines, ""]).encode())
+    assert said_and_labelled(path) == rows
+    swapped = [f"{label}\t{text}" for text, label in rows]
+    assert said_and_labelled(write(path, "\n".join(["label\ttext", *swapped]))) == rows
+
+
+@pytest.mark.parametrize(
+    "text", ['"good" she said', '"never closed', '"a ""b" c', 'say "hi"', '"', '5" x 3"', '"a"b"']
+)
+def test_quotes_are_text_in_a_tsv_without_quoting(tmp_path, text):
+    path = write(tmp_path / "a.tsv", f"text\tlabel\nhello\t0\n\n{text}\t1\nbye\t0\n")
+    assert said_and_labelled(path) == [("hello", 0), (text, 1), ("bye", 0)]
+
+
+def test_a_tsv_with_quoting_is_read_as_it_was_written(tmp_path):
+    rows = [
+        ('well, "hello"\nyou', 0),
+        ("one\ttab", 1),
+        ("first\na\ttab and a line", 0),
+        ('"all"', 1),
+        ("a\t\tb\n\nc\td", 0),
+    ]
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter="\t").writerows([("text", "label"), *rows])
+    assert said_and_labelled(write(tmp_path / "a.tsv", text.getvalue())) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            'text\tlabel\n"RT a\t1\nb\tb\t0\nc"\t0\nd\t1\n',
+            "a.tsv, line 2: the quoted field that begins here holds what reads as whole rows, up to line 4; close "
+            "it, and double the quotes inside it; read without quotes it is no table either: expected 2 cells as "
+            "in the header, got 3 in line 3",
+        ),
+        (
+            'text\tlabel\na\t1\n"b" c\t0\nd\n',
+            "line 3: the quoted field that begins here has no proper end",
+        ),
+        ('text\tlabel\na\t1\n"b" c\t0\nd\n', "no table either: expected 2 cells as in the header, got 1 in line 4"),
+        (
+            "text\tlabel\na\tb\t1\n",
+            "line 2: expected 2 cells as in the header, got 3; put text with tabs or quotes",
+        ),
+    ],
+)
+def test_a_tsv_that_fits_neither_way_is_refused(tmp_path, content, said):
+    assert said in refusal(write(tmp_path / "a.tsv", content))
+
+
+# --- what Python cannot hold
+
+
+def write_parquet(path: Path, columns: dict[str, object]) -> Path:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    pyarrow.parquet.write_table(pa.table(columns), path)
+    return path
+
+
+def test_dates_that_python_has_not_do_not_matter(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    columns = {
+        "text": ["hello"],
+        "label": [0],
+        "when": pa.array([3_000_000], pa.int32()).cast(pa.date32()),
+        "seen": pa.array([1], pa.timestamp("us", tz="Mars/Olympus")),
+        "made": pa.array([1], pa.timestamp("us")),
+    }
+    path = write_parquet(tmp_path / "a.parquet", columns)
+    assert said_and_labelled(path) == [("hello", 0)]
+    assert "has no column 'when': there are: label, made, text" in refusal(path, columns={"id": "when"})
+
+
+def test_a_column_that_holds_what_python_cannot_is_named(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    broken = pa.Array.from_buffers(pa.string(), 1, pa.array([b"\xff"]).buffers())
+    path = write_parquet(tmp_path / "a.parquet", {"text": broken, "label": [0]})
+    assert "a.parquet: cannot read the column 'text' of type string: 'utf-8' codec" in refusal(path)
+
+
+def test_the_limit_of_a_field_fits_a_c_long_of_windows(tmp_path, monkeypatch):
+    lift = csv.field_size_limit
+
+    def as_on_windows(*limit: int) -> int:
+        if limit and limit[0] > 2**31 - 1:
+            raise OverflowError("Python int too large to convert to C long")
+        return lift(*limit)
+
+    monkeypatch.setattr(csv, "field_size_limit", as_on_windows)
+    assert len(plain(write(tmp_path / "a.csv", "text,label\nhello,0\n"))) == 1
+
+
 # --- refusals
 
 
@@ -275,9 +457,32 @@ def test_a_mistyped_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):
         ("a.csv", "text,label\nhello,0\nyou,yes\n", "row 2 (line 3)"),
         ("a.csv", "text,text\nhello,0\n", "column names must differ"),
         ("a.csv", "text,label\nhello, you,0\n", "line 2: expected 2 cells as in the header, got 3"),
-        ("a.csv", "text,label,split\nhello,0,holdout\n", "expected train, validation or test"),
+        ("a.csv", "text;label\nhello, you;0\n", "separated by ';', since the header is 'text;label'; save it with"),
+        ("a.csv", '"text";"label"\n"hello";0\n', "they seem separated by ';'"),
+        ("a.csv", "text\tlabel\nhello\t0\n", "they seem separated by tabs, since the header is"),
+        ("a.csv", "text\tlabel\nhello\t0\n", "name it .tsv, or save it with commas"),
+        (
+            "a.csv",
+            "text,label,split\nhello,0,train\nyou,1,holdout\n",
+            "row 2 (line 3): expected train, validation or test in the split column 'split', got 'holdout'; change "
+            "it, leave the cell empty, or rename the column",
+        ),
+        (
+            "a.csv",
+            "Text,TEXT,label\nhello,you,0\n",
+            "expected one column 'text', got 'Text', 'TEXT'; rename the one",
+        ),
+        ("a.csv", "text,Label, label\nhello,0,1\n", "expected one column 'label', got 'Label', ' label'"),
         ("a.jsonl", '{"text": "a", "label": 0}\n\n{"text": \n', "a.jsonl, line 3: broken JSON"),
         ("a.jsonl", '["text"]\n', "line 1: expected a JSON object"),
+        ("a.jsonl", f'{{"text": "a", "n": {"9" * 5000}}}', "a.jsonl, line 1: broken JSON"),
+        ("a.json", f'[{{"text": "a", "n": {"9" * 5000}}}]', "a.json: broken JSON"),
+        ("a.json", '["a", "b"]', "no label column"),
+        (
+            "a.csv",
+            f"messages,label\n{'[' * 5000},0\n",
+            "row 1 (line 2): broken JSON in the column 'messages'",
+        ),
         ("a.jsonl", '{"text": 7, "label": 0}', "expected a text in the column 'text', got int"),
         ("a.jsonl", '{"messages": "no", "label": 0}', "broken JSON in the column 'messages'"),
         ("a.jsonl", '{"messages": {"role": "user"}, "label": 0}', "expected a list of messages"),
@@ -325,6 +530,22 @@ def test_a_teacher_score_outside_zero_to_one_is_refused(tmp_path, score):
     path = write(tmp_path / "a.csv", f"text,label,score\nhello,0,{score}\n")
     said = refusal(path, columns={"teacher": {"toxicity": "score"}, "labels": {"toxicity": "label"}})
     assert f"row 1 (line 2): expected a score in [0, 1] in the teacher column 'score', got {score!r}" in said
+
+
+@pytest.mark.parametrize(
+    ("columns", "key"),
+    [
+        ({"text": "txet"}, "text"),
+        ({"labels": {"toxicity": "lable"}}, "labels.toxicity"),
+        ({"teacher": {"hate": "hte"}}, "teacher.hate"),
+        ({"split": "splt"}, "split"),
+    ],
+)
+def test_a_wrong_column_names_the_setting_and_what_to_type(tmp_path, columns, key):
+    said = refusal(write(tmp_path / "a.csv", "text,label\nhello,0\n"), columns=columns)
+    assert said.endswith(
+        f"; set columns.{key} of this source (for the first source: --set sources.0.columns.{key}=NAME)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -391,6 +612,7 @@ def test_a_row_of_toxic_chat_that_lacks_a_label_is_read_without_it(tmp_path):
     ("cell", "said"),
     [
         ("[[", "expected openai_moderation to be a JSON list"),
+        ("[" * 5000, "expected openai_moderation to be a JSON list"),
         ("[1, 2]", "expected openai_moderation to be a JSON list"),
         ('[["vilence", 0.1]]', "did you mean 'violence'?"),
         ('[["violence", 3]]', "expected a score in [0, 1]"),
@@ -702,6 +924,64 @@ def test_inputs_that_cannot_be_read_are_refused(tmp_path, name, content, said):
     with pytest.raises(DataError) as caught:
         read_inputs(path.parent if name.startswith("b/") else path, io.StringIO())
     assert said in str(caught.value)
+
+
+def texts_of(stream: str) -> list[str]:
+    return [given.turns[0].content for _, given in read_inputs("-", io.StringIO(stream))]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [["hello", "bye"], [{"text": "hello"}, {"text": "bye", "id": "k"}], [{"messages": "[]", "text": "hello"}]],
+)
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_json_list_on_the_stream_is_read_as_the_file_would_be(tmp_path, value, indent):
+    content = json.dumps(value, indent=indent)
+    by_path = read_inputs(write(tmp_path / "a.json", content), io.StringIO())
+    assert read_inputs("-", io.StringIO(f"\n{content}\n")) == by_path
+    assert by_path[0][1].turns[0].content == "hello"
+
+
+def test_a_json_list_on_the_stream_is_refused_as_the_file_would_be():
+    for content, said in (
+        ('[{"text": "a"}, 3]', "standard input, row 2: expected a JSON object"),
+        ('[{"role": "user", "content": "a"}]', "standard input has neither a text nor a messages column"),
+    ):
+        with pytest.raises(DataError, match=said):
+            read_inputs("-", io.StringIO(content))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["{curly} idiot"],
+        ["{curly} idiot", "hello"],
+        ["{a", "[b]", "c"],
+        ["{} ;", "{}"],
+        ["[removed]", "hello"],
+        ["[1]", "see above"],
+        ["[1, 2]"],
+        ["[]"],
+        ["{" * 5000],
+        ["[" * 5000],
+    ],
+)
+def test_lines_that_only_begin_as_json_does_are_plain(lines):
+    assert texts_of("\n".join(lines)) == lines
+
+
+@pytest.mark.parametrize(
+    ("stream", "line"),
+    [
+        ('{"text": "a"}\n{"text": \n', 2),
+        ('{"text": "a"}\n\nhello\n', 3),
+        ('{"text": "a"\n{"text": "b"}\n', 1),
+        ('{\n  "text": "a"\n}\n', 1),
+    ],
+)
+def test_broken_json_lines_on_the_stream_are_refused(stream, line):
+    with pytest.raises(DataError, match=f"standard input, line {line}: broken JSON"):
+        read_inputs("-", io.StringIO(stream))
 
 
 def test_an_empty_stream_or_one_of_other_bytes_is_refused():

@@ -25,6 +25,11 @@ Progress = Callable[[str, int, int], None]
 # The stage of who waits for another process that makes the same.
 WAITING = "waiting for another process"
 
+# Roles of OpenAI's chat form that have another name here.
+_ALIASES: Mapping[str, Role] = {"developer": "system"}
+# What a tool gave back: neither side of the conversation said it.
+_SILENT_ROLES = ("tool", "function")
+
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
 
@@ -50,20 +55,24 @@ class Conversation:
     def of(cls, value: object) -> Conversation:
         """Read a text, or messages in OpenAI's chat form.
 
+        The role developer is read as system. Messages of the roles tool and function are left out, and so are those
+        whose content is null, such as an assistant's call of a tool; where nothing remains, it is an empty text.
+
         Args:
             value: a string, a conversation, or a sequence of ``{"role": …, "content": …}``; `content` is a
                 string or OpenAI's list of parts, of which the text parts are kept. Half of a surrogate pair is
                 replaced by U+FFFD.
 
         Raises:
-            DataError: something else came, or a message lacks a role or a content.
+            DataError: something else came, a message lacks a role or a content, or its role is another.
         """
         if isinstance(value, Conversation):
             return value
         if isinstance(value, str):
             return cls((Turn("user", _valid(value)),))
         if isinstance(value, Sequence) and value:
-            return cls(tuple(_turn(message) for message in value))
+            turns = tuple(turn for message in value for turn in _turn(message))
+            return cls(turns) if turns else cls.of("")
         raise DataError(
             "expected a text or a list of messages such as "
             f'[{{"role": "user", "content": "hello"}}], got {_shown(value)}'
@@ -74,17 +83,35 @@ class Conversation:
         return [{"role": turn.role, "content": turn.content} for turn in self.turns]
 
 
-def _turn(message: object) -> Turn:
-    if not isinstance(message, Mapping) or "role" not in message or "content" not in message:
+def _turn(message: object) -> tuple[Turn, ...]:
+    """Give what a message says, nothing for one that a tool wrote or that only calls a tool."""
+    if not isinstance(message, Mapping) or "role" not in message:
         raise DataError(f'expected a message {{"role": …, "content": …}}, got {_shown(message)}')
-    role, content = message["role"], message["content"]
-    if role not in get_args(Role):
-        raise DataError(f"expected a role of {', '.join(get_args(Role))}, got {role!r}")
+    role = _role(message["role"])
+    if role is None:
+        return ()
+    if "content" not in message and not (message.get("tool_calls") or message.get("function_call")):
+        raise DataError(f'expected a message {{"role": …, "content": …}}, got {_shown(message)}')
+    content = message.get("content")
+    if content is None:
+        return ()
     if isinstance(content, list | tuple):
         content = "\n".join(text for part in content for text in _part(part))
     if not isinstance(content, str):
         raise DataError(f"expected the content of a message to be a text, got {_shown(content)}")
-    return Turn(role, _valid(content))
+    return (Turn(role, _valid(content)),)
+
+
+def _role(name: object) -> Role | None:
+    if name in _SILENT_ROLES:
+        return None
+    roles: dict[str, Role] = {role: role for role in get_args(Role)} | dict(_ALIASES)
+    if not isinstance(name, str) or name not in roles:
+        raise DataError(
+            f"expected a role of {', '.join([*roles, *_SILENT_ROLES])}, got {_shown(name)}; name who spoke by "
+            "one of these, such as user for a person and assistant for a model"
+        )
+    return roles[name]
 
 
 def _part(part: object) -> tuple[str, ...]:

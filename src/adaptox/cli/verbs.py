@@ -172,7 +172,8 @@ def predict(
         str | None,
         typer.Argument(
             metavar="TEXT | FILE | -",
-            help="A text; a CSV, JSONL, Parquet or .txt file; - for standard input, a text or JSON object a line.",
+            help="A text; a CSV, JSONL, Parquet or .txt file; - for standard input: a text or JSON object a line, "
+            "or a JSON list.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,

@@ -37,14 +37,15 @@ class ColumnMap(Section):
     text: str | None = None
     """Column of the text. One of text and messages is needed."""
     messages: str | None = None
-    """Column of messages in OpenAI's chat form (a list, or JSON text)."""
+    """Column of messages in OpenAI's chat form (a list, or JSON text). developer counts as system; messages of
+    tools, and those without content, are left out."""
     labels: dict[str, str] = {}
     """Our label name → column holding 0 or 1 (an empty cell is unknown). A field of an object is a column, such as
     labels.toxicity; if none is named and none has a usual name, those of `labels` are taken, and of `teacher`."""
     teacher: dict[str, str] = {}
     """Our label name → column holding a score in [0, 1] (an empty cell is unknown)."""
     split: str | None = None
-    """Column holding train, validation or test."""
+    """Column holding train, validation or test; left out, a column split is read where some row of it names one."""
 
 
 class SourceConfig(Section):

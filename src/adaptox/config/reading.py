@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import tomllib
 from pathlib import Path
@@ -66,26 +67,52 @@ def override(config: Config, changes: dict[str, Any]) -> Config:
 
     Args:
         config: what to start from.
-        changes: dotted key → value, e.g. ``{"adapter.kind": "lora"}``.
+        changes: dotted key → value, e.g. ``{"adapter.kind": "lora"}``; an item of a list is named by its number,
+            from 0, as in ``sources.0.columns.text``.
 
     Raises:
-        ConfigError: as `parse`.
+        ConfigError: as `parse`; or a key leads into a value, or to an item that a list has not.
     """
     data = config.model_dump(exclude_unset=True, mode="json")
+    defaults = config.model_dump(mode="json")
     for key, value in changes.items():
-        table = data
-        *path, last = key.split(".")
-        for part in path:
-            table = table.setdefault(part, {})
-            if not isinstance(table, dict):
-                raise ConfigError(f"cannot set {key!r}: {part!r} is not a table of settings; set it as a whole")
-        table[last] = value
+        _put(data, defaults, key, value)
     return parse(data)
 
 
 def resolved_json(config: Config) -> str:
     """Give every setting with its value, defaults included, as JSON with sorted keys."""
     return json.dumps(config.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+def _put(data: dict[str, Any], defaults: dict[str, Any], key: str, value: Any) -> None:
+    """Set what a dotted key names; a list that `data` leaves out starts as its default."""
+    *path, last = key.split(".")
+    place: Any = data
+    default: Any = defaults
+    name = ""
+    for part in path:
+        default = default.get(part) if isinstance(default, dict) else None
+        if isinstance(place, dict):
+            place.setdefault(part, copy.deepcopy(default) if isinstance(default, list) else {})
+        place = place[_step(place, part, key, name)]
+        name = part
+        if not isinstance(place, dict | list):
+            raise ConfigError(f"cannot set {key!r}: {part!r} is not a table of settings; set it as a whole")
+    place[_step(place, last, key, name)] = copy.deepcopy(value)
+
+
+def _step(place: dict[str, Any] | list[Any], part: str, key: str, name: str) -> Any:
+    """Give what leads from a table or list to a part of it: the name of a key, or the number of an item."""
+    if isinstance(place, dict):
+        return part
+    if part.isdecimal() and int(part) < len(place):
+        return int(part)
+    known = ", ".join(map(str, range(len(place)))) or "none, so set it as a whole"
+    raise ConfigError(
+        f"cannot set {key!r}: {name!r} is a list, whose items are named by their number from 0: expected one of "
+        f"{known}, got {part!r}"
+    )
 
 
 def _causes(error: ValidationError) -> list[Any]:

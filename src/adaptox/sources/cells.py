@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 
 from adaptox.errors import DataError
 from adaptox.records import Conversation, Split
@@ -19,7 +20,7 @@ SPLITS: Mapping[str, Split] = {
     "test": "test",
     "testing": "test",
 }
-_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+_LABELS = {"false": 0, "true": 1}
 
 
 def is_empty(value: object) -> bool:
@@ -33,11 +34,12 @@ def label(value: object, name: str, place: str) -> int | None:
     """Read a label; None for an empty cell.
 
     Raises:
-        DataError: neither 0, 1, true nor false.
+        DataError: neither 0 nor 1, such as 1.00, nor true or false.
     """
     if is_empty(value):
         return None
-    found = _LABELS.get(str(value).strip().lower())
+    written = str(value).strip().lower()
+    found = _LABELS.get(written, _zero_or_one(written))
     if found is None:
         raise DataError(
             f"{place}: expected 0 or 1 in the label column {name!r}, got {value!r}; "
@@ -66,7 +68,7 @@ def score(value: object, name: str, place: str) -> float | None:
     return number
 
 
-def split(value: object, place: str) -> Split | None:
+def split(value: object, name: str, place: str) -> Split | None:
     """Read a split's name; None for an empty cell.
 
     Raises:
@@ -74,10 +76,17 @@ def split(value: object, place: str) -> Split | None:
     """
     if is_empty(value):
         return None
-    found = SPLITS.get(str(value).strip().lower())
-    if found is None:
-        raise DataError(f"{place}: expected train, validation or test in the split column, got {value!r}")
-    return found
+    if not is_split(value):
+        raise DataError(
+            f"{place}: expected train, validation or test in the split column {name!r}, got {value!r}; change it, "
+            "leave the cell empty, or rename the column if it holds something else"
+        )
+    return SPLITS[_split_name(value)]
+
+
+def is_split(value: object) -> bool:
+    """Say whether a cell names a split."""
+    return _split_name(value) in SPLITS
 
 
 def text(value: object, name: str, place: str) -> Conversation:
@@ -102,7 +111,7 @@ def messages(value: object, name: str, place: str) -> Conversation:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
             raise DataError(f"{place}: broken JSON in the column {name!r}: {error}") from error
     if not isinstance(value, list):
         raise DataError(f"{place}: expected a list of messages in the column {name!r}, got {type(value).__name__}")
@@ -110,3 +119,15 @@ def messages(value: object, name: str, place: str) -> Conversation:
         return Conversation.of(value)
     except DataError as error:
         raise DataError(f"{place}: {error}") from error
+
+
+def _zero_or_one(written: str) -> int | None:
+    try:
+        number = Decimal(written)
+        return int(number) if number in (0, 1) else None
+    except InvalidOperation:
+        return None
+
+
+def _split_name(value: object) -> str:
+    return str(value).strip().lower()

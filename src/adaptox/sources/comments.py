@@ -10,7 +10,8 @@ from adaptox.errors import DataError, nearest
 from adaptox.labels import TOXICITY
 from adaptox.records import Example, Origin, Reading
 from adaptox.sources import cells
-from adaptox.sources.files import Row, Table, existing, joined_sha256, read_table
+from adaptox.sources.files import existing, joined_sha256, read_table
+from adaptox.sources.rows import Row, Table
 
 
 def read_davidson(config: SourceConfig) -> Reading:

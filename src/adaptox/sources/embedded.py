@@ -9,7 +9,8 @@ from adaptox.config import ColumnMap, SourceConfig
 from adaptox.errors import DataError
 from adaptox.labels import JAILBREAKING, TOXICITY
 from adaptox.records import Example, Origin, Reading
-from adaptox.sources.files import Row, Table, parse_json_lines
+from adaptox.sources.files import parse_json_lines
+from adaptox.sources.rows import Row, Table
 from adaptox.sources.table import to_examples
 
 LICENCE = "Apache-2.0"

@@ -2,50 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import io
 import json
-import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adaptox.errors import DataError, MissingExtraError, nearest
+from adaptox.sources.delimited import parse_csv, parse_tsv
+from adaptox.sources.rows import Row, Table
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
 _PACKED = ".gz"
 # Characters of a path that an error shows.
 _SHOWN = 120
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row: where it stands, and its cells by column name."""
-
-    place: str
-    cells: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The rows of one file or hub split.
-
-    Attributes:
-        name: the path as the user gave it, or hub id and split.
-        columns: in file order; for JSON, in order of first appearance.
-        rows: at least one.
-        sha256: of the file's bytes, or the hub's fingerprint.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    sha256: str
 
 
 def existing(path: Path) -> Path:
@@ -84,12 +58,9 @@ def read_table(path: Path) -> Table:
         raise DataError(f"{path} is empty: expected a table with at least one row")
     if suffix == ".parquet":
         columns, rows = _parquet(data, str(path))
-    elif suffix in (".csv", ".tsv"):
-        columns, rows = parse_csv(decode(data, str(path)), str(path), "," if suffix == ".csv" else "\t")
-    elif suffix == ".json":
-        columns, rows = _json_list(decode(data, str(path)), str(path))
     else:
-        columns, rows = parse_json_lines(decode(data, str(path)), str(path))
+        parse = {".csv": parse_csv, ".tsv": parse_tsv, ".json": parse_json_list}.get(suffix, parse_json_lines)
+        columns, rows = parse(decode(data, str(path)), str(path))
     if not rows:
         raise DataError(f"{path} has a header but no row: expected at least one row below {', '.join(columns)}")
     return Table(str(path), columns, rows, hashlib.sha256(stored).hexdigest())
@@ -145,32 +116,6 @@ def decode(data: bytes, name: str) -> str:
         ) from error
 
 
-def parse_csv(text: str, name: str, delimiter: str = ",") -> tuple[tuple[str, ...], tuple[Row, ...]]:
-    """Read CSV (RFC 4180), the header first.
-
-    Raises:
-        DataError: a quoted field that never ends, or a row with other cells than the header; names the line.
-    """
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=delimiter)
-    header: tuple[str, ...] = ()
-    rows: list[Row] = []
-    with _long_fields():
-        for number, cells in _records(reader, text, name, delimiter):
-            if not cells:
-                continue
-            if not header:
-                header = _header(cells, name)
-            elif len(cells) != len(header):
-                raise DataError(
-                    f"{name}, line {number}: expected {len(header)} cells as in the header, got {len(cells)}; "
-                    "put text with commas or quotes between double quotes, and double the quotes inside ('\"\"')"
-                )
-            else:
-                place = f"{name}, row {len(rows) + 1} (line {number})"
-                rows.append(Row(place, dict(zip(header, cells, strict=True))))
-    return header, tuple(rows)
-
-
 def parse_json_lines(text: str, name: str) -> tuple[tuple[str, ...], tuple[Row, ...]]:
     """Read one JSON object a line; blank lines are passed over.
 
@@ -183,9 +128,39 @@ def parse_json_lines(text: str, name: str) -> tuple[tuple[str, ...], tuple[Row, 
             continue
         try:
             value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
             raise DataError(f"{name}, line {number}: broken JSON: {error}; expected one object a line") from error
         rows.append(_object(value, f"{name}, line {number}"))
+    return _columns(rows), tuple(rows)
+
+
+def parse_json_list(text: str, name: str) -> tuple[tuple[str, ...], tuple[Row, ...]]:
+    """Read a JSON list of objects; a list of texts is a table with the one column ``text``.
+
+    Args:
+        text: of the whole file.
+        name: of the file, for errors.
+
+    Returns:
+        The names of the columns, and the rows.
+
+    Raises:
+        DataError: broken JSON, or something else than such a list.
+    """
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        hint = "; rename it to .jsonl if it holds one object a line" if error.msg == "Extra data" else ""
+        raise DataError(f"{name}, line {error.lineno}: broken JSON: {error.msg}{hint}") from error
+    except RecursionError as error:
+        raise DataError(f"{name}: expected a JSON list of objects, got one nested too deeply") from error
+    except ValueError as error:
+        raise DataError(f"{name}: broken JSON: {error}; expected a JSON list of objects") from error
+    if not isinstance(value, list) or not value:
+        raise DataError(f"{name}: expected a JSON list of objects with at least one, got {type(value).__name__}")
+    if all(isinstance(item, str) for item in value):
+        value = [{"text": item} for item in value]
+    rows = [_object(item, f"{name}, row {number}") for number, item in enumerate(value, 1)]
     return _columns(rows), tuple(rows)
 
 
@@ -194,20 +169,6 @@ def _unpacked(stored: bytes, path: Path) -> bytes:
         return gzip.decompress(stored)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is not a whole gzip file: {error}; fetch it again") from error
-
-
-def _json_list(text: str, name: str) -> tuple[tuple[str, ...], tuple[Row, ...]]:
-    try:
-        value = json.loads(text)
-    except json.JSONDecodeError as error:
-        hint = "; rename it to .jsonl if it holds one object a line" if error.msg == "Extra data" else ""
-        raise DataError(f"{name}, line {error.lineno}: broken JSON: {error.msg}{hint}") from error
-    except RecursionError as error:
-        raise DataError(f"{name}: expected a JSON list of objects, got one nested too deeply") from error
-    if not isinstance(value, list) or not value:
-        raise DataError(f"{name}: expected a JSON list of objects with at least one, got {type(value).__name__}")
-    rows = [_object(item, f"{name}, row {number}") for number, item in enumerate(value, 1)]
-    return _columns(rows), tuple(rows)
 
 
 def _parquet(data: bytes, name: str) -> tuple[tuple[str, ...], tuple[Row, ...]]:
@@ -220,8 +181,19 @@ def _parquet(data: bytes, name: str) -> tuple[tuple[str, ...], tuple[Row, ...]]:
         table = pyarrow.parquet.read_table(io.BytesIO(data))
     except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{name} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
-    rows = tuple(Row(f"{name}, row {number}", cells) for number, cells in enumerate(table.to_pylist(), 1))
-    return tuple(table.column_names), rows
+    columns: dict[str, list[Any]] = {}
+    for field, column in zip(table.schema, table.columns, strict=True):
+        try:
+            columns[field.name] = column.to_pylist()
+        except (pyarrow.ArrowException, ValueError, OverflowError, KeyError) as error:
+            # Dates that Python has not, such as those after the year 9999, are no text, label or score.
+            if not pyarrow.types.is_temporal(field.type):
+                raise DataError(
+                    f"{name}: cannot read the column {field.name!r} of type {field.type}: "
+                    f"{' '.join(str(error).split())}; write it anew, or leave it out"
+                ) from error
+    cells = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+    return tuple(columns), tuple(Row(f"{name}, row {number}", row) for number, row in enumerate(cells, 1))
 
 
 def _object(value: object, place: str) -> Row:
@@ -232,58 +204,3 @@ def _object(value: object, place: str) -> Row:
 
 def _columns(rows: Iterable[Row]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for row in rows for name in row.cells))
-
-
-def _header(cells: list[str], name: str) -> tuple[str, ...]:
-    if len(set(cells)) != len(cells):
-        twice = sorted({cell for cell in cells if cells.count(cell) > 1})
-        raise DataError(f"{name}: column names must differ, got {', '.join(map(repr, twice))} twice; rename one")
-    return tuple(cells)
-
-
-def _records(reader: Iterator[list[str]], text: str, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    start = 1
-    try:
-        for cells in reader:
-            yield start, cells
-            start = reader.line_num + 1  # type: ignore[attr-defined]
-    except csv.Error as error:
-        line = start + _broken_field(text, start, delimiter)
-        raise DataError(
-            f"{name}, line {line}: the quoted field that begins here has no proper end ({error}); close it, and "
-            "double the quotes inside it"
-        ) from error
-
-
-def _broken_field(text: str, start: int, delimiter: str) -> int:
-    """Say how many lines after line `start` the quoted field begins that the CSV reader could not end."""
-    lines = list(io.StringIO(text, newline=""))[start - 1 :]
-    record = "".join(lines)
-    began, quoted, fresh = 0, False, True
-    position = 0
-    while position < len(record):
-        char = record[position]
-        if quoted:
-            if char == '"':
-                after = record[position + 1 : position + 2]
-                if after == '"':
-                    position += 1
-                elif after in (delimiter, "\r", "\n", ""):
-                    quoted = False
-                else:
-                    break
-        elif char == '"' and fresh:
-            quoted, began = True, position
-        fresh = not quoted and char in (delimiter, "\r", "\n")
-        position += 1
-    return len(list(io.StringIO(record[:began], newline=""))) - (1 if record[:began][-1:] not in "\r\n" else 0)
-
-
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    """Lift csv's limit of 131,072 characters a field, which is global, for a while."""
-    before = csv.field_size_limit(sys.maxsize)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)

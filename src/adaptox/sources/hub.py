@@ -9,7 +9,7 @@ from adaptox.config import SourceConfig
 from adaptox.errors import DataError, MissingExtraError
 from adaptox.records import Origin, Reading
 from adaptox.sources.cells import SPLITS
-from adaptox.sources.files import Row, Table
+from adaptox.sources.rows import Row, Table
 from adaptox.sources.table import to_examples
 
 

@@ -13,7 +13,8 @@ from adaptox.errors import DataError, nearest
 from adaptox.labels import TOXICITY
 from adaptox.records import Example, Origin, Reading
 from adaptox.sources import cells
-from adaptox.sources.files import Row, Table, existing, read_table
+from adaptox.sources.files import existing, read_table
+from adaptox.sources.rows import Row, Table
 
 LICENCE = "MIT"
 URL = "https://github.com/openai/moderation-api-release"

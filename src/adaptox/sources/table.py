@@ -11,12 +11,16 @@ from adaptox.errors import DataError, nearest
 from adaptox.labels import TOXICITY
 from adaptox.records import Conversation, Example, Origin, Reading, Split
 from adaptox.sources import cells
-from adaptox.sources.files import SUFFIXES, Row, Table, existing, joined_sha256, name_of, read_table, suffix_of
+from adaptox.sources.files import SUFFIXES, existing, joined_sha256, name_of, read_table, suffix_of
+from adaptox.sources.rows import Row, Table
 
-# Looked for in this order where the settings name no column.
-TEXT_COLUMNS = ("text", "prompt", "comment", "user_input", "tweet", "sentence")
+# Looked for in this order where the settings name no column, first as they stand, then ignoring case and spaces
+# around them.
+TEXT_COLUMNS = ("text", "prompt", "comment", "user_input", "tweet", "sentence", "comment_text")
 MESSAGE_COLUMNS = ("messages", "conversation")
 LABEL_COLUMNS = ("toxicity", "toxic", "label", "is_toxic")
+SPLIT_COLUMNS = ("split",)
+ID_COLUMNS = ("id",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,10 @@ def read_plain(config: SourceConfig) -> Reading:
     """Read a CSV, TSV, JSON Lines, JSON or Parquet file, or a folder of such files named by split.
 
     Without a mapping, the text is looked for in columns such as ``text`` or ``prompt``, the label in ``toxicity``,
-    ``toxic`` or ``label``, the split in ``split``. A field of an object is a column, such as ``labels.toxicity``.
-    Without a usual label, the fields of ``labels`` and ``teacher`` are taken, so that what `adaptox prepare` wrote
-    can be read.
+    ``toxic`` or ``label``, the split in ``split``; capitals and spaces around a name do not count. A column
+    ``split`` that names no split in any row holds something else, and is not read. A field of an object is a
+    column, such as ``labels.toxicity``. Without a usual label, the fields of ``labels`` and ``teacher`` are taken,
+    so that what `adaptox prepare` wrote can be read.
 
     Raises:
         DataError: what cannot be read, and where.
@@ -93,35 +98,89 @@ def to_examples(table: Table, columns: ColumnMap, source: str, split: Split | No
 def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
     """Fit a column mapping to a table, with the usual names where it says nothing.
 
+    Args:
+        columns: which column holds what.
+        table: to look for them in.
+        labels_needed: whether rows are to be learned from; else they are scored, and there are no settings.
+
+    Returns:
+        The mapping, with every column that was found.
+
     Raises:
-        DataError: a column that is not there, or none that could be the text or the label; names those there are.
+        DataError: a column that is not there, none that could be the text or the label, or several that could;
+            names those there are.
     """
-    there = table.columns
-    named = [columns.id, columns.text, columns.messages, columns.split]
-    named += [*columns.labels.values(), *columns.teacher.values()]
-    for name in named:
-        if name is not None and name not in there:
-            raise DataError(f"{table.name} has no column {name!r}: {nearest(name, there)}; set it in columns")
-    text, messages = _content(columns, table)
+    _check_there(columns, table)
+    text, messages = _content(columns, table, labels_needed)
     labels, teacher = tuple(columns.labels.items()), tuple(columns.teacher.items())
-    if not labels and not teacher:
-        usual = [name for name in LABEL_COLUMNS if name in there]
-        if not usual:
-            labels, teacher = _fields("labels", there), _fields("teacher", there)
-        if labels_needed and not (usual or labels):
+    if labels_needed and not labels and not teacher:
+        labels, teacher = _labels(table)
+    return Mapped(text, messages, labels, teacher, columns.id, columns.split or _split(table))
+
+
+def usual(names: Sequence[str], table: Table, exactly: bool = False) -> str | None:
+    """Find the first column with one of some usual names; of two that differ in case, the exact one.
+
+    Args:
+        names: in lower case, in the order they are looked for.
+        table: to look in.
+        exactly: whether capitals, and spaces around a name, count.
+
+    Returns:
+        The column as the table has it, or None.
+
+    Raises:
+        DataError: no column has the name itself, and several have it but for case and spaces around it.
+    """
+    exact = next((name for name in names if name in table.columns), None)
+    if exact or exactly:
+        return exact
+    for name in names:
+        found = [column for column in table.columns if column.strip().lower() == name]
+        if len(found) > 1:
             raise DataError(
-                f"{table.name} has no label column: expected one of {', '.join(LABEL_COLUMNS)}, or columns.labels "
-                f'= {{{TOXICITY} = "NAME"}} in the settings (there are: {", ".join(there)})'
+                f"{table.name}: expected one column {name!r}, got {', '.join(map(repr, found))}; rename the one "
+                f"that counts to {name!r}"
             )
-        labels = ((TOXICITY, usual[0]),) if usual else labels
-    return Mapped(
-        text,
-        messages,
-        labels,
-        teacher,
-        columns.id,
-        columns.split or ("split" if "split" in there else None),
-    )
+        if found:
+            return found[0]
+    return None
+
+
+def _check_there(columns: ColumnMap, table: Table) -> None:
+    keys = {"id": columns.id, "text": columns.text, "messages": columns.messages, "split": columns.split}
+    keys |= {f"labels.{name}": column for name, column in columns.labels.items()}
+    keys |= {f"teacher.{name}": column for name, column in columns.teacher.items()}
+    for key, name in keys.items():
+        if name is not None and name not in table.columns:
+            raise DataError(
+                f"{table.name} has no column {name!r}: {nearest(name, table.columns)}; set {_setting(key)}"
+            )
+
+
+def _setting(key: str) -> str:
+    """Say how a column is named: in the settings, and on the command line."""
+    return f"columns.{key} of this source (for the first source: --set sources.0.columns.{key}=NAME)"
+
+
+def _labels(table: Table) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Find the label of a table, or else the labels and teacher's scores that are fields of an object."""
+    labels = _fields("labels", table.columns)
+    column = usual(LABEL_COLUMNS, table, exactly=bool(labels))
+    if column:
+        return ((TOXICITY, column),), ()
+    if not labels:
+        raise DataError(
+            f"{table.name} has no label column: expected one of {', '.join(LABEL_COLUMNS)}, or set "
+            f"{_setting(f'labels.{TOXICITY}')} (there are: {', '.join(table.columns)})"
+        )
+    return labels, _fields("teacher", table.columns)
+
+
+def _split(table: Table) -> str | None:
+    """Find the column of the splits; one that names none in any row holds something else, such as a fold."""
+    column = usual(SPLIT_COLUMNS, table)
+    return column if column and any(cells.is_split(row.cells.get(column)) for row in table.rows) else None
 
 
 def conversation(row: Row, mapped: Mapped) -> Conversation:
@@ -161,21 +220,22 @@ def _fields(name: str, columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple((column.removeprefix(f"{name}."), column) for column in found)
 
 
-def _content(columns: ColumnMap, table: Table) -> tuple[str | None, str | None]:
+def _content(columns: ColumnMap, table: Table, settings: bool) -> tuple[str | None, str | None]:
     if columns.text and columns.messages:
         raise DataError(
             f"columns names both a text ({columns.text!r}) and messages ({columns.messages!r}): keep one of them"
         )
     if columns.text or columns.messages:
         return columns.text, columns.messages
-    text, messages = (
-        next((name for name in names if name in table.columns), None) for names in (TEXT_COLUMNS, MESSAGE_COLUMNS)
-    )
+    # Beside a column named exactly so, one such as Comment rather holds what somebody said of the row.
+    exactly = any(name in table.columns for name in (*TEXT_COLUMNS, *MESSAGE_COLUMNS))
+    text, messages = (usual(names, table, exactly) for names in (TEXT_COLUMNS, MESSAGE_COLUMNS))
     if text or messages:
         return text, messages
+    remedy = f"set {_setting('text')}" if settings else "rename the one that holds the text to text"
     raise DataError(
         f"{table.name} has neither a text nor a messages column: expected one of {', '.join(TEXT_COLUMNS)} or "
-        f"{', '.join(MESSAGE_COLUMNS)}, or columns.text in the settings (there are: {', '.join(table.columns)})"
+        f"{', '.join(MESSAGE_COLUMNS)}; {remedy} (there are: {', '.join(table.columns)})"
     )
 
 
@@ -196,7 +256,7 @@ def _example(row: Row, mapped: Mapped, source: str, number: int, split: Split | 
         conversation=conversation(row, mapped),
         labels=labels,
         teacher=teacher,
-        split=cells.split(row.cells.get(mapped.split), row.place) if mapped.split else split,
+        split=cells.split(row.cells.get(mapped.split), mapped.split, row.place) if mapped.split else split,
         source=source,
     )
 

@@ -14,7 +14,8 @@ from adaptox.errors import DataError, nearest
 from adaptox.labels import JAILBREAKING, OPENAI_CATEGORIES, TOXICITY
 from adaptox.records import Example, Origin, Reading, Split
 from adaptox.sources import cells, hub
-from adaptox.sources.files import Row, Table, existing, joined_sha256, read_table
+from adaptox.sources.files import existing, joined_sha256, read_table
+from adaptox.sources.rows import Row, Table
 
 TOXIC_CHAT = "lmsys/toxic-chat"
 SUBSETS = {"toxicchat0124": "0124", "toxicchat1123": "1123"}
@@ -120,7 +121,7 @@ def _moderation(cell: object, place: str) -> dict[str, float]:
     try:
         pairs = json.loads(str(cell))
         scores = {str(name): value for name, value in pairs}
-    except (json.JSONDecodeError, TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise DataError(
             f"{place}: expected openai_moderation to be a JSON list of [category, score], got {str(cell)[:60]!r}"
         ) from error
