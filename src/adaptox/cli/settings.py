@@ -31,9 +31,7 @@ def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> 
     recipe = dict(config.RECIPE)
     if given in config.START_DATA:
         recipe["base"] = config.PLAIN_BASE
-    chosen = config.override(config.parse({**named_alone, **recipe}), changed)
-    is_plain = chosen.base.name == config.PLAIN_BASE["name"] and "pooling" not in chosen.base.model_fields_set
-    return config.override(chosen, {"base.pooling": config.PLAIN_BASE["pooling"]}) if is_plain else chosen
+    return config.by_recipe(config.override(config.parse({**named_alone, **recipe}), changed))
 
 
 def part_of_grid(only: Sequence[str]) -> dict[str, str]:

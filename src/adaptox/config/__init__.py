@@ -15,7 +15,7 @@ from adaptox.config.data_sections import (
 )
 from adaptox.config.kept import alone, cache_root
 from adaptox.config.reading import load, override, parse, read_toml, resolved_json
-from adaptox.config.recipe import PLAIN_BASE, RECIPE, START, START_DATA, START_RECIPE
+from adaptox.config.recipe import PLAIN_BASE, RECIPE, START, START_DATA, START_RECIPE, by_recipe
 from adaptox.config.sections import (
     LEARNING_RATES,
     AdapterConfig,
@@ -67,6 +67,7 @@ __all__ = [
     "ThresholdConfig",
     "TrainConfig",
     "alone",
+    "by_recipe",
     "cache_root",
     "load",
     "override",

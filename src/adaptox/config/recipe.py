@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
+
+from adaptox.config.reading import override
+from adaptox.config.sections import Config
 
 START = "minilm-prompts"
 """Name of the base that is MiniLM taught by the embedded prompts: made when it is first used, and kept."""
@@ -26,6 +30,10 @@ RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     }
 )
 
+_LORA_KINDS = ("lora", "dora", "rslora")
+# Queries, keys and values alone were enough where a pooler was trained beside them, which the mean does without.
+_LORA_TARGETS = ("all-linear",)
+
 START_DATA = ("embedded-prompts", "embedded-conversations")
 """What that base learned from; nothing that starts from it can be judged on these."""
 
@@ -39,3 +47,17 @@ START_RECIPE: Mapping[str, object] = MappingProxyType(
         "train": {"epochs": 3, "evaluations_per_epoch": 4, "average": 4, "patience": 8},
     }
 )
+
+
+def by_recipe(config: Config) -> Config:
+    """Fill in what the recipe knows of a base or an adapter that its user chose in place of the recipe's.
+
+    Args:
+        config: the recipe with changes; what they say stays as it is.
+    """
+    changes: dict[str, Any] = {}
+    if config.base.name == PLAIN_BASE["name"] and "pooling" not in config.base.model_fields_set:
+        changes["base.pooling"] = PLAIN_BASE["pooling"]
+    if config.adapter.kind in _LORA_KINDS and "targets" not in config.adapter.model_fields_set:
+        changes["adapter.targets"] = _LORA_TARGETS
+    return override(config, changes)
