@@ -40,6 +40,7 @@ PARTS = {"test": "test", "folds": "validation"}
 ALONE = ", network alone"
 COMPARED = ("auprc", "f1")
 SEED, RESAMPLES, CONFIDENCE = 0, 2000, 0.95
+LEVEL = 1 - CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,10 @@ def gains(after: Sequence[Measured], before: Sequence[Measured], main: Mapping[s
             }
     corrected = evaluate.holm([found["test"][metric].pop("p_value") for metric in COMPARED])
     for metric, p_value in zip(COMPARED, corrected, strict=True):
-        found["test"][metric]["p_holm"] = p_value
+        told = found["test"][metric]
+        told["p_holm"] = p_value
+        if p_value >= LEVEL:
+            told["verdict"] = "not distinguishable"
     return found
 
 
@@ -191,6 +195,9 @@ def run(study: Path, before: Path | None = None) -> tuple[dict[str, Any], Kept]:
         InputError: no finished study there, one without words, or an earlier result of other rows.
     """
     told = _read(study / STUDY)
+    known = set() if before is None else {one["name"] for one in _read(before / RESULT)["recipes"]}
+    if before is not None and not known & {one["name"] for one in told["runs"]}:
+        raise InputError(f"{before}: expected a recipe of {study}, got {', '.join(sorted(known)) or 'none'}")
     recipes, heard = [], {}
     for one in told["runs"]:
         numbers = [seed["seed"] for seed in one["seeds"]]
@@ -208,7 +215,7 @@ def run(study: Path, before: Path | None = None) -> tuple[dict[str, Any], Kept]:
                 "network_alone": together(alone, rows),
                 "with_words": together(words, rows),
                 "words": gains(words, alone, main),
-                **({} if before is None else {"against": against(before, one["name"], now, main)}),
+                **({"against": against(before, one["name"], now, main)} if before and one["name"] in known else {}),
                 "ensemble": together([measure(ensemble([pair[1] for pair in seeds]))], rows),
             }
         )

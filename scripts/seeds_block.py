@@ -7,14 +7,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from study_blocks import NOTHING_YET, interval_of
+from study_blocks import METRICS, NOTHING_YET, interval_of
 
 from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
-# The study of the best recipe, its part that was run apart, and the same from a base without comments.
-_STUDIES = ("study-best", "study-best-lora", "study-start", "study-start-lora")
-FILES = tuple(Path(name) / "seeds.json" for name in _STUDIES)
+# The study of the best recipe, its part that was run apart, and the same from bases without comments; with what the
+# last one differs in, which its settings do not say.
+_STUDIES: Mapping[str, str] = {
+    "study-best": "",
+    "study-best-lora": "",
+    "study-start": "",
+    "study-start-lora": "",
+    "study-mean": "the mean of all tokens in every stage",
+}
 _RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
 _VOICES: Mapping[str, str] = {
     "network_alone": "the network alone",
@@ -45,15 +51,16 @@ def read(results: Path) -> Mapping[str, Any] | None:
     Raises:
         DataError: they are of other data.
     """
-    parts = [json.loads(path.read_text(encoding="utf-8")) for name in FILES if (path := results / name).is_file()]
+    files = {study: results / study / "seeds.json" for study in _STUDIES}
+    parts = {study: json.loads(path.read_text(encoding="utf-8")) for study, path in files.items() if path.is_file()}
     if not parts:
         return None
-    first = parts[0]
-    for part in parts[1:]:
-        if part["panels"] != first["panels"]:
-            raise DataError(f"expected the results {listed([str(name) for name in FILES])} to be of the same data")
-    recipes = [recipe for part in parts for recipe in part["recipes"]]
-    return {**first, "recipes": recipes, "hardware": listed(list(dict.fromkeys(p["hardware"] for p in parts)))}
+    first = next(iter(parts.values()))
+    if any(part["panels"] != first["panels"] for part in parts.values()):
+        raise DataError(f"expected {listed([str(files[study]) for study in parts])} to be of the same data")
+    recipes = [{**recipe, "note": _STUDIES[study]} for study, part in parts.items() for recipe in part["recipes"]]
+    hardware = listed(list(dict.fromkeys(part["hardware"] for part in parts.values())))
+    return {**first, "recipes": recipes, "hardware": hardware}
 
 
 def headline(found: Mapping[str, Any], weights: str) -> str:
@@ -110,7 +117,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _name(recipe: Mapping[str, Any]) -> str:
-    return f"{_RECIPES.get(recipe['name'], recipe['name'])} from {_base(recipe)}"
+    name = f"{_RECIPES.get(recipe['name'], recipe['name'])} from {_base(recipe)}"
+    return ", ".join(filter(None, [name, recipe["note"]]))
 
 
 def _base(recipe: Mapping[str, Any]) -> str:
@@ -149,16 +157,22 @@ def _against(found: Mapping[str, Any]) -> Iterator[str]:
         if "against" not in recipe:
             continue
         other = recipe["against"]
-        gains = []
-        for key, metric in (("auprc", "AUPRC"), ("f1", "F1")):
-            gain = other["test"][key]
-            told = f"{signed(gain['value'])} {signed_bracket(interval_of(gain))}"
-            gains.append(f"{metric} {told} ({gain['verdict']}; p {p_value(gain['p_holm'])} after Holm)")
         differing = ", ".join(_differing(recipe["config"], other["config"]))
+        same = f"the same with {differing}" if differing else "the same without"
         yield (
-            f"{_name(recipe)}, less the same with {differing} ({len(other['seeds'])} seeds, {other['commit']}), "
-            f"on F: {', '.join(gains)}."
+            f"{_name(recipe)}, less {same} ({len(other['seeds'])} seeds, {other['commit']}), on F: "
+            f"{_gains(other['test'])}; on folds of train: {_gains(other['folds'])}."
         )
+
+
+def _gains(told: Mapping[str, Any]) -> str:
+    """Write differences, with a verdict where they were tested."""
+    found = []
+    for key, metric in METRICS.items():
+        gain = told[key]
+        tested = f" ({gain['verdict']}; p {p_value(gain['p_holm'])} after Holm)" if "p_holm" in gain else ""
+        found.append(f"{metric} {signed(gain['value'])} {signed_bracket(interval_of(gain))}{tested}")
+    return ", ".join(found)
 
 
 def _differing(now: Mapping[str, Any], before: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

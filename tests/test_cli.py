@@ -119,11 +119,10 @@ def test_data_on_the_command_line_gives_settings_named_after_it():
     assert settings("data/mine.csv", ('base={name="minilm"}',), {}).base == plain
     assert settings("data/mine.csv", ("base.name=minilm", "base.pooling=own"), {}).base.pooling == "own"
     assert settings("data/mine.csv", (), {"base.name": "bert-base-uncased"}).base.pooling == "own"
-    assert settings("data/mine.csv", (), {"adapter.kind": "lora"}).adapter.targets == ("all-linear",)
-    assert settings("data/mine.csv", ('adapter.targets=["query"]',), {"adapter.kind": "lora"}).adapter.targets == (
-        "query",
-    )
-    assert settings("data/mine.csv", (), {"adapter.kind": "ia3"}).adapter.targets == ("query", "key", "value")
+    lora = {"base.name": "minilm", "adapter.kind": "lora"}
+    assert settings("data/mine.csv", (), lora).adapter.targets == ("all-linear",)
+    assert settings("data/mine.csv", ('adapter.targets=["query"]',), lora).adapter.targets == ("query",)
+    assert settings("data/mine.csv", (), {"adapter.kind": "lora"}).adapter.targets == ("query", "key", "value")
     assert settings("lmsys/toxic-chat", (), {}).sources[0].path == "lmsys/toxic-chat"
 
 

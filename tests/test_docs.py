@@ -241,12 +241,20 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     better, worse = ({**interval(0.01), "verdict": verdict, "p_holm": 0.04} for verdict in ("better", "worse"))
     before = {"base": {"name": "runs/old"}, "seed": 0, "train": {"patience": None}, "gone": 1, "sources": []}
     other = {"config": before, "commit": "abc", "seeds": [0, 1], "test": {"auprc": better, "f1": worse}}
+    other["folds"] = {"auprc": interval(0.02), "f1": interval(0.03)}
     now = {"base": {"name": "runs/new"}, "seed": 0, "train": {"patience": 3}, "sources": [1]}
     found["recipes"][0] |= {"against": other, "config": now}
     write(checkout / "docs" / "results" / "study-best" / "seeds.json", found)
     told = block(render_docs.pages(checkout), "best")
     assert 'LoRA from new, less the same with `base.name = "runs/old"` (2 seeds, abc), on F: AUPRC +.010' in told
-    assert "(better; p .040 after Holm), F1 +.010 [-.010 to +.030] (worse; p .040 after Holm)." in told
+    assert "(better; p .040 after Holm), F1 +.010 [-.010 to +.030] (worse; p .040 after Holm); on folds" in told
+    assert "on folds of train: AUPRC +.020 [.000 to +.040], F1 +.030 [+.010 to +.050]." in told
+    found["recipes"][0] |= {"config": {**now, "base": before["base"]}}
+    write(checkout / "docs" / "results" / "study-mean" / "seeds.json", found)
+    told = block(render_docs.pages(checkout), "best")
+    assert (
+        "LoRA from old, the mean of all tokens in every stage, less the same without (2 seeds, abc), on F" in told
+    )
 
 
 def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render_docs):

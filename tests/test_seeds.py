@@ -19,6 +19,8 @@ ROWS = ScoredRows(
     slices={"all": np.ones(60, dtype=bool)},
 )
 
+SIDES = (ROWS.truth * 0.8 + 0.1, 0.9 - ROWS.truth * 0.8)
+
 
 @pytest.fixture
 def before(tmp_path):
@@ -46,6 +48,14 @@ def test_a_recipe_is_compared_on_the_seeds_that_both_have(before):
     assert found["test"]["auprc"]["value"] > 0
     assert 0 < found["test"]["auprc"]["p_holm"] <= 1
     assert "p_holm" not in found["folds"]["auprc"]
+
+
+@pytest.mark.parametrize(("corrected", "verdict"), [(0.049, "better"), (0.051, "not distinguishable")])
+def test_a_verdict_is_that_of_the_corrected_p_value(monkeypatch, corrected, verdict):
+    good, bad = (seeds.Voice(dict.fromkeys(seeds.PARTS, replace(ROWS, probs=probs)), 0.5) for probs in SIDES)
+    monkeypatch.setattr(seeds.evaluate, "holm", lambda p_values: [corrected] * len(p_values))
+    found = seeds.gains([seeds.measure(good)], [seeds.measure(bad)], dict.fromkeys(seeds.PARTS, "all"))
+    assert {gain["verdict"] for gain in found["test"].values()} == {verdict}
 
 
 def test_an_earlier_result_of_other_rows_or_none_is_refused(before):

@@ -18,7 +18,8 @@ START = "minilm-prompts"
 """Name of the base that is MiniLM taught by the embedded prompts: made when it is first used, and kept."""
 
 PLAIN_BASE: Mapping[str, object] = MappingProxyType({"name": "minilm", "pooling": "mean"})
-"""MiniLM as the recipe starts from it: it was taught sentences by the mean of its tokens, and not by its pooler."""
+"""MiniLM as data named alone starts from it where a user asks for it: it was taught sentences by the mean of its
+tokens, and not by its pooler, which needs more rows than most data has to become of use."""
 
 RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
@@ -31,7 +32,7 @@ RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
 )
 
 _LORA_KINDS = ("lora", "dora", "rslora")
-# Queries, keys and values alone were enough where a pooler was trained beside them, which the mean does without.
+# Queries, keys and values are enough where a pooler is trained beside them, which the mean does without.
 _LORA_TARGETS = ("all-linear",)
 
 START_DATA = ("embedded-prompts", "embedded-conversations")
@@ -43,20 +44,22 @@ START_RECIPE: Mapping[str, object] = MappingProxyType(
         "name": START,
         "sources": [{"reader": reader} for reader in START_DATA],
         "prepare": {"test_fraction": 0.05, "validation_fraction": 0.05, "language": "any"},
-        "base": PLAIN_BASE,
+        "base": {"name": "minilm"},
         "train": {"epochs": 3, "evaluations_per_epoch": 4, "average": 4, "patience": 8},
     }
 )
 
 
 def by_recipe(config: Config) -> Config:
-    """Fill in what the recipe knows of a base or an adapter that its user chose in place of the recipe's.
+    """Fill in what the recipe knows of MiniLM as it is, and of LoRA there, where a user chose these.
 
     Args:
         config: the recipe with changes; what they say stays as it is.
     """
+    if config.base.name != PLAIN_BASE["name"]:
+        return config
     changes: dict[str, Any] = {}
-    if config.base.name == PLAIN_BASE["name"] and "pooling" not in config.base.model_fields_set:
+    if "pooling" not in config.base.model_fields_set:
         changes["base.pooling"] = PLAIN_BASE["pooling"]
     if config.adapter.kind in _LORA_KINDS and "targets" not in config.adapter.model_fields_set:
         changes["adapter.targets"] = _LORA_TARGETS
