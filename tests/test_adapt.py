@@ -269,7 +269,6 @@ def test_a_run_that_came_in_between_is_not_entered(done):
     assert (done.folder / "config.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True}])
 def test_the_folder_one_stands_in_can_be_a_run(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -278,6 +277,7 @@ def test_the_folder_one_stands_in_can_be_a_run(tmp_path, monkeypatch):
     assert not (tmp_path / ".here.lock").exists()
 
 
+@pytest.mark.parametrize("how", [{"resume": True}, {"overwrite": True}])
 def test_a_run_that_another_process_is_at_is_left_alone(tmp_path, done, how):
     run = tmp_path / "run"
     shutil.copytree(done.folder, run)

@@ -5,6 +5,7 @@ AdaptoxError
 ├── InputError              what the user gave cannot be used          exit code 2
 │   ├── ConfigError         a key, value or combination in the settings
 │   ├── DataError           a file, column, row or label
+│   │   └── NoWordsError    texts without a word that occurs often enough
 │   ├── BaseModelError      a base model that cannot be found or read
 │   ├── BundleError         a bundle that is missing, damaged or of another version
 │   ├── BusyError           a folder that another process is at work in
