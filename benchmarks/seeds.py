@@ -113,7 +113,7 @@ def together(seeds: Sequence[Measured], rows: Mapping[str, ScoredRows]) -> dict[
 
 def _mean(seeds: Sequence[Measured], part: str, name: str, metric: str) -> dict[str, Any]:
     values = [one.points[part][name][metric] for one in seeds]
-    drawn = interval(float(np.mean(values)), _drawn(seeds, part, name, metric), CONFIDENCE)
+    drawn = interval(float(np.mean(values)), np.clip(_drawn(seeds, part, name, metric), 0, 1), CONFIDENCE)
     return {
         **interval_json(drawn),
         "spread": _known(float(np.std(values, ddof=1))) if len(values) > 1 else None,

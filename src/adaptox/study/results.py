@@ -157,7 +157,8 @@ def _summary(
         name: {
             metric: interval(
                 float(np.mean([one.slices[name].metrics[metric].value for one in evaluations])),
-                mean_draws([one[name][position] for one in draws], seed),
+                # Every metric is a share; what is widened can leave that range.
+                np.clip(mean_draws([one[name][position] for one in draws], seed), 0, 1),
                 evaluations[0].confidence,
             )
             for position, metric in enumerate(MEASURED)
