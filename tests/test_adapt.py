@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from adaptox.adapt import (
     prepare_only,
     read_and_prepare,
     seen,
+    story,
 )
 from adaptox.adapt import folder as folders
 from adaptox.adapt import run as room
@@ -202,6 +204,13 @@ def test_a_random_split_says_how_much_it_leaks(tmp_path, tiny_bert, unreported):
     config = tiny.settings(tiny_bert, copies, prepare={"group": "none", "drop_repeats": False})
     finished = adapt(config, tmp_path / "run")
     assert any("near-copy in train" in note for note in finished.notes)
+
+
+@pytest.mark.parametrize(("foreign", "told"), [(10, True), (9, False), (0, False)])
+def test_many_rows_in_other_languages_are_told_of(foreign, told):
+    step = SimpleNamespace(name="language", before=SimpleNamespace(rows=100), dropped=SimpleNamespace(rows=foreign))
+    data = SimpleNamespace(prepared=SimpleNamespace(manifest=SimpleNamespace(steps=(step,))))
+    assert any("10 of 100 rows are not English" in note for note in story._foreign(data)) == told
 
 
 def test_helper_processes_of_a_launch_write_nothing_themselves(tmp_path, tiny_bert, data, monkeypatch):

@@ -36,6 +36,7 @@ def test_mean_reads_all_tokens_but_no_padding(tiny_bert):
     torch.testing.assert_close(logits_of(network, IDS[1:, :3], MASK[1:, :3]), expected[1:])
     assert not [name for name, _ in network.named_parameters() if "pooler" in name]
     assert not torch.allclose(logits_of(load(tiny_bert).network), expected)
+    assert (model.pooling_of(network), model.pooling_of(load(tiny_bert).network)) == ("mean", "own")
 
 
 def test_who_calls_the_network_may_leave_out_the_mask_and_ask_for_more(tiny_bert):

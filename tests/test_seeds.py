@@ -58,6 +58,14 @@ def test_a_verdict_is_that_of_the_corrected_p_value(monkeypatch, corrected, verd
     assert {gain["verdict"] for gain in found["test"].values()} == {verdict}
 
 
+def test_an_earlier_result_without_any_of_the_recipes_is_refused(before, tmp_path):
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "study.json").write_text(json.dumps({"runs": [{"name": "lora", "seeds": []}]}))
+    with pytest.raises(InputError, match=r"expected a recipe of .*study, got all"):
+        seeds.run(study, before)
+
+
 def test_an_earlier_result_of_other_rows_or_none_is_refused(before):
     with pytest.raises(DataError, match=r"cannot read the scores kept in .*scores\.npz"):
         told(before)
