@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import Any
 from unittest.mock import patch
 
@@ -16,10 +18,12 @@ from tokenizers import Tokenizer
 from transformers import Trainer
 
 from adaptox import model
-from adaptox.config import TrainConfig
+from adaptox.config import DistillConfig, TeachConfig, TrainConfig
 from adaptox.encode import Encoder
 from adaptox.errors import ConfigError, nearest
-from adaptox.records import Conversation
+from adaptox.records import Conversation, Example
+from adaptox.teach import CrossFit, Held
+from adaptox.teach.crossfit import crossfit
 from adaptox.text import render
 from adaptox.train import fitting, settings
 from adaptox.train.rows import Epochs, Row
@@ -37,6 +41,9 @@ _HEAD = 4
 _DROPPED = 0.1
 # Width of the layer that attention weighs tokens by.
 _ATTENTION = 128
+# A teacher: folds within those of the student, a network with words and characters, half of the loss.
+_TEACHER = TeachConfig(kind="crossfit", folds=3, seeds=(0,), members=("words", "characters", "settings"))
+_SIGMA = 0.5
 
 
 @contextmanager
@@ -201,6 +208,28 @@ def _token_dropping() -> list[Patch]:
     return [(Epochs, "__getitem__", read)]
 
 
+def _ensemble_teacher(temperature: float) -> list[Patch]:
+    """Learn from an ensemble, too (arXiv 1503.02531), which every fold cross-fits on what it learns from alone.
+
+    One that is cross-fitted once, on all rows, has read the labels of those left out, and hands them on.
+    """
+    plain = CrossFit._fold
+
+    def fold(self: CrossFit, number: int, rest: Sequence[Example], held: Sequence[Example]) -> Held | None:
+        if self.setting != "folds":  # of the ensemble itself
+            return plain(self, number, rest, held)
+        target = self.config.label_set.target
+        taught = crossfit(self.config.model_copy(update={"teach": _TEACHER}), rest, self.progress)
+        column = self.config.labels.index(target)
+        scores = {row.id: float(probs[column]) for row, probs in zip(taught.examples, taught.probs, strict=True)}
+        lessons = [replace(row, teacher={target: scores[row.id]} if row.id in scores else {}) for row in rest]
+        distill = DistillConfig(targets=(target,), sigma=_SIGMA, temperature=temperature)
+        student = replace(self, config=self.config.model_copy(update={"distill": distill}))
+        return plain(student, number, lessons, held)
+
+    return [(CrossFit, "_fold", fold)]
+
+
 # Logits are kept under a lever's name: one that is changed needs another.
 LEVERS: dict[str, Callable[[], list[Patch]]] = {
     "fgm": _fgm,
@@ -209,4 +238,7 @@ LEVERS: dict[str, Callable[[], list[Patch]]] = {
     "attention-pooling": _attention_pooling,
     "head-and-tail": _head_and_tail,
     "token-dropping": _token_dropping,
+    "ensemble-teacher": partial(_ensemble_teacher, 1.0),
+    "ensemble-teacher-at-2": partial(_ensemble_teacher, 2.0),
+    "ensemble-teacher-at-4": partial(_ensemble_teacher, 4.0),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import levers
 import pytest
 import torch
@@ -12,7 +14,8 @@ from adaptox import model, train
 from adaptox import text as texts
 from adaptox.encode import Encoder
 from adaptox.errors import ConfigError
-from adaptox.records import Conversation, Example, Turn
+from adaptox.records import Conversation, Example, Turn, silent
+from adaptox.teach import CrossFit
 from adaptox.train import fitting
 from adaptox.train.rows import Epochs, Rows
 from adaptox.train.trainer import ModerationTrainer
@@ -24,7 +27,10 @@ OWNERS = (
     (model, "attach"),
     (Encoder, "heads"),
     (Epochs, "__getitem__"),
+    (CrossFit, "_fold"),
 )
+# No text here is too long, and no fold is left out.
+UNMOVED = {"head-and-tail"} | {name for name in levers.LEVERS if name.startswith("ensemble-teacher")}
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +73,7 @@ def test_a_lever_changes_the_training_of_its_block_alone(config, rows, plain, tm
     with levers.pulled(name):
         pulled = weights(trained(config, rows, tmp_path / "pulled")[0])
     assert before == [getattr(owner, attribute) for owner, attribute in OWNERS]
-    # No text here is too long.
-    assert (pulled.shape == plain.shape and torch.allclose(pulled, plain, atol=1e-6)) == (name == "head-and-tail")
+    assert (pulled.shape == plain.shape and torch.allclose(pulled, plain, atol=1e-6)) == (name in UNMOVED)
 
 
 def test_without_a_lever_nothing_changes(config, rows, plain, tmp_path):
@@ -186,6 +191,31 @@ def test_tokens_are_dropped_in_training_alone_and_others_each_time(config):
         remaining = iter(whole)
         assert all(token in remaining for token in tokens)  # in their order
     assert rows[0]["input_ids"] == whole
+
+
+def test_an_ensemble_teaches_from_what_a_fold_learns_from_alone(config, rows, tmp_path, monkeypatch):
+    plain, taught = CrossFit._fold, []
+
+    def fold(crossfit, number, rest, held):
+        if crossfit.setting == "folds":
+            taught.append((crossfit.config.distill, rest, held))
+        return plain(crossfit, number, rest, held)
+
+    monkeypatch.setattr(CrossFit, "_fold", fold)
+    monkeypatch.setenv("ADAPTOX_CACHE", str(tmp_path / "cache"))
+    with levers.pulled("ensemble-teacher-at-2"):
+        held = CrossFit(config, 2, "folds", tmp_path / "folds", True, silent).score(rows)
+        flipped = [replace(row, labels={"toxicity": 1 - row.labels["toxicity"]}) for row in taught[0][2]]
+        learned = [replace(row, teacher={}) for row in taught[0][1]]
+        CrossFit(config, 2, "folds", tmp_path / "flipped", True, silent)._fold(0, learned, flipped)
+    assert {row.id for row in held.examples} == {row.id for row in rows}
+    assert len(taught) == 3
+    for distill, rest, left_out in taught:
+        assert (distill.targets, distill.sigma, distill.temperature) == (("toxicity",), 0.5, 2.0)
+        assert all(0 < row.teacher["toxicity"] < 1 for row in rest)
+        assert not {row.id for row in rest} & {row.id for row in left_out}
+    # What is left out has no say in what is taught.
+    assert [row.teacher for row in taught[2][1]] == [row.teacher for row in taught[0][1]]
 
 
 def test_an_unknown_lever_is_refused():
