@@ -172,7 +172,7 @@ def trainer(config: Config, work: Path) -> Learn:
             probs: FloatArray = logits.double().softmax(dim=1)[:, 1].numpy()
             return probs
 
-        about = f"transformers {version('transformers')}: its Trainer's defaults"
+        about = f"transformers {version('transformers')}: its Trainer's defaults, batches and lengths as adaptox's"
         return Trained(predict, 0.5, "0.5", about, len(train.texts))
 
     return learn
