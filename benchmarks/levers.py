@@ -98,6 +98,35 @@ def _fgm() -> list[Patch]:
     return [(ModerationTrainer, "training_step", training_step)]
 
 
+def _r_drop() -> list[Patch]:
+    """Read every row twice, and let two dropouts agree (R-Drop, arXiv 2106.14448)."""
+    plain = ModerationTrainer.compute_loss
+
+    def compute_loss(self: Any, network: Any, inputs: dict[str, Any], *options: Any, **named: Any) -> Any:
+        if not network.training:
+            return plain(self, network, inputs, *options, **named)
+        # Side by side in one pass, so that each copy has a dropout of its own.
+        tokens = {name: torch.cat([inputs[name]] * 2) for name in ("input_ids", "attention_mask")}
+        targets = [inputs[name] for name in TARGETS]
+        one, other = network(**tokens).logits.float().chunk(2)
+        agreed = (self._objective(one, *targets) + self._objective(other, *targets)) / 2
+        return agreed + divergence(one, other)
+
+    return [(ModerationTrainer, "compute_loss", compute_loss)]
+
+
+def divergence(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Give the mean of KL(p, q) and KL(q, p) over rows and outputs.
+
+    Between Bernoulli distributions with logits a and b that is (s(a) - s(b)) · (a - b) / 2.
+
+    Args:
+        one: (batch, outputs) logits.
+        other: the same rows under another dropout.
+    """
+    return ((one.sigmoid() - other.sigmoid()) * (one - other)).mean() / 2
+
+
 def _multi_sample_dropout() -> list[Patch]:
     """Take the mean loss of several dropouts before the head (arXiv 1905.09788)."""
     plain = ModerationTrainer.compute_loss
@@ -233,6 +262,7 @@ def _ensemble_teacher(temperature: float) -> list[Patch]:
 # Logits are kept under a lever's name: one that is changed needs another.
 LEVERS: dict[str, Callable[[], list[Patch]]] = {
     "fgm": _fgm,
+    "r-drop": _r_drop,
     "multi-sample-dropout": _multi_sample_dropout,
     "layer-decay": _layer_decay,
     "attention-pooling": _attention_pooling,

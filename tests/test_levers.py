@@ -29,8 +29,8 @@ OWNERS = (
     (Epochs, "__getitem__"),
     (CrossFit, "_fold"),
 )
-# No text here is too long, and no fold is left out.
-UNMOVED = {"head-and-tail"} | {name for name in levers.LEVERS if name.startswith("ensemble-teacher")}
+# No text here is too long, nothing is dropped that could disagree, and no fold is left out.
+UNMOVED = {"head-and-tail", "r-drop"} | {name for name in levers.LEVERS if name.startswith("ensemble-teacher")}
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,26 @@ def test_fgm_learns_from_where_the_loss_is_higher_and_moves_the_embeddings_back(
     assert (moved[0][0] - plain[0][0]).norm() == pytest.approx(0.5 * float(norm), rel=1e-3)
     # Between two batches the table moves by the learning rate, not by FGM's step.
     assert (plain[1][0] - plain[0][0]).abs().max() < 1e-2
+
+
+def test_divergence_is_the_mean_of_both():
+    one, other = torch.tensor([[0.3, -2.0], [4.0, 0.0]]), torch.tensor([[-1.0, -2.0], [2.5, 1.0]])
+
+    def divergence(a, b):
+        p, q = a.sigmoid(), b.sigmoid()
+        return (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
+
+    expected = (divergence(one, other) + divergence(other, one)) / 2
+    torch.testing.assert_close(levers.divergence(one, other), expected)
+    assert levers.divergence(one, one) == 0
+
+
+def test_dropouts_that_disagree_move_a_training(config, rows, tmp_path):
+    drops = config.model_copy(update={"base": config.base.model_copy(update={"dropout": 0.3})})
+    once = weights(trained(drops, rows, tmp_path / "once")[0])
+    with levers.pulled("r-drop"):
+        twice = weights(trained(drops, rows, tmp_path / "twice")[0])
+    assert not torch.allclose(once, twice, atol=1e-4)
 
 
 def test_samples_of_dropout_are_averaged(config, rows, plain, tmp_path, monkeypatch):

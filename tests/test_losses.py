@@ -419,18 +419,3 @@ def test_without_targets_the_scores_have_no_say():
     logits, truth, known, soft, soft_known = both()
     plain = objective(0.3, targets=())
     assert plain(logits, truth, known, soft * math.nan, soft_known) == losses.masked_bce(logits, truth, known)
-
-
-# --- R-Drop
-
-
-def test_disagreement_is_the_mean_of_both_divergences():
-    one, other = torch.tensor([[0.3, -2.0], [4.0, 0.0]]), torch.tensor([[-1.0, -2.0], [2.5, 1.0]])
-
-    def divergence(a, b):
-        p, q = a.sigmoid(), b.sigmoid()
-        return (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
-
-    expected = (divergence(one, other) + divergence(other, one)) / 2
-    torch.testing.assert_close(losses.disagreement(one, other), expected)
-    assert losses.disagreement(one, one) == 0

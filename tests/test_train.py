@@ -616,18 +616,3 @@ def test_kept_weights_that_are_lost_are_an_error(tiny_bert, tmp_path):
         path.unlink()
     with pytest.raises(StorageError, match="is gone, which the run still needs: start over with --overwrite"):
         toy.fit(tiny_bert, tmp_path, resume=True, **last_five)
-
-
-# --- R-Drop
-
-
-def test_r_drop_has_nothing_to_say_without_dropout_and_something_with_it(tiny_bert, tmp_path):
-    def trained(name, **changes):
-        run = toy.fit(tiny_bert, tmp_path / name, train__epochs=1, **changes)
-        return logits(run.network, run.encoder)
-
-    for dropout, same in ((0.0, True), (0.3, False)):
-        once, twice = (
-            trained(f"{dropout}-{weight}", base__dropout=dropout, loss__r_drop=weight) for weight in (0.0, 1.0)
-        )
-        assert np.allclose(once, twice, atol=1e-4) == same

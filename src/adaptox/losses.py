@@ -213,19 +213,6 @@ def build(config: LossConfig, prior: torch.Tensor) -> Loss:
             return partial(logit_adjusted, log_prior_odds=odds.log(), tau=config.tau)
 
 
-def disagreement(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """R-Drop's term (arXiv 2106.14448): the mean of KL(p, q) and KL(q, p), over rows and outputs.
-
-    Between Bernoulli distributions with logits a and b that is (s(a) - s(b)) · (a - b) / 2.
-
-    Args:
-        one: (batch, outputs) logits.
-        other: the same rows under another dropout.
-    """
-    one, other = one.float(), other.float()
-    return ((one.sigmoid() - other.sigmoid()) * (one - other)).mean() / 2
-
-
 def build_objective(
     loss: LossConfig, distill: DistillConfig, prior: torch.Tensor, outputs: Sequence[str]
 ) -> Objective:

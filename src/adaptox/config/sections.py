@@ -99,9 +99,6 @@ class LossConfig(Section):
     """Focusing exponent of focal, and of asymmetric's negatives."""
     tau: float = Field(1.0, ge=0)
     """Strength of the logit adjustment."""
-    r_drop: float = Field(0.0, ge=0)
-    """Weight of R-Drop (arXiv 2106.14448): every row is read twice, and two dropouts must agree. Above 0, a step
-    takes twice as long."""
 
 
 class DistillConfig(Section):

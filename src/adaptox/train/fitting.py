@@ -144,7 +144,6 @@ def _trainer(
     with storage_errors(folder), quiet():
         trainer = ModerationTrainer(
             objective=objective,
-            r_drop=config.loss.r_drop,
             model=network,
             args=arguments,
             data_collator=Collator(encoder),

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 
-from adaptox.losses import Objective, disagreement
+from adaptox.losses import Objective
 
 # What a batch holds beside tokens, in the order that an objective takes it.
 TARGETS = ("truth", "known", "soft", "soft_known")
@@ -18,17 +18,15 @@ class ModerationTrainer(Trainer):
 
     Args:
         objective: (logits, truth, known, soft, soft_known), each (batch, outputs) → scalar, a mean over the batch.
-        r_drop: weight of the disagreement of two dropouts; 0 reads every row once.
         options: everything that transformers' Trainer takes.
     """
 
     # The Trainer divides the mean of each batch by the number of batches that make up an update.
     loss_is_scaled_for_ga = False
 
-    def __init__(self, objective: Objective, r_drop: float, **options: Any) -> None:
+    def __init__(self, objective: Objective, **options: Any) -> None:
         super().__init__(**options)
         self._objective = objective
-        self._r_drop = r_drop
 
     def compute_loss(
         self,
@@ -39,14 +37,6 @@ class ModerationTrainer(Trainer):
     ) -> Any:
         """Compute the loss of one batch over what is known of it."""
         tokens = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-        targets = [inputs[name] for name in TARGETS]
-        if self._r_drop and model.training:
-            # Side by side in one pass, so that each copy has a dropout of its own.
-            outputs = model(**{name: torch.cat([tensor, tensor]) for name, tensor in tokens.items()})
-            one, other = outputs.logits.chunk(2)
-            agreed = (self._objective(one, *targets) + self._objective(other, *targets)) / 2
-            loss = agreed + self._r_drop * disagreement(one, other)
-        else:
-            outputs = model(**tokens)
-            loss = self._objective(outputs.logits, *targets)
+        outputs = model(**tokens)
+        loss = self._objective(outputs.logits, *(inputs[name] for name in TARGETS))
         return (loss, outputs) if return_outputs else loss
