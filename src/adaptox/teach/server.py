@@ -62,6 +62,8 @@ class CallError(Exception):
         again: another attempt may give one.
         declined: the server is well and says nothing of this conversation, which may be the end of it.
         pause_s: how long the server asks to wait, None if it does not say.
+        status: of the response, None if none came.
+        param: the field of the request that the server blames, empty if none.
         prompt_tokens: paid for all the same.
         completion_tokens: likewise.
     """
@@ -73,6 +75,8 @@ class CallError(Exception):
         again: bool = True,
         declined: bool = False,
         pause_s: float | None = None,
+        status: int | None = None,
+        param: str = "",
         prompt_tokens: int = 0,
         completion_tokens: int = 0,
     ) -> None:
@@ -80,6 +84,8 @@ class CallError(Exception):
         self.again = again
         self.declined = declined
         self.pause_s = pause_s
+        self.status = status
+        self.param = param
         self.prompt_tokens = prompt_tokens
         self.completion_tokens = completion_tokens
 
@@ -179,8 +185,14 @@ class Server:
         pause_s = _asked_pause_s(error.response.headers)
         if pause_s is not None and pause_s > _LONGEST_ASKED_S:
             return RunError(f"{config.url} asks for a pause of {pause_s:.0f} s ({said}): wait for it")
-        again = status in _AGAIN or status >= 500
-        return CallError(said, again=again, declined=error.code in _FILTERED, pause_s=pause_s)
+        return CallError(
+            said,
+            again=status in _AGAIN or status >= 500,
+            declined=error.code in _FILTERED,
+            pause_s=pause_s,
+            status=status,
+            param=str(body.get("param") or ""),
+        )
 
 
 def _host(url: str) -> str:
