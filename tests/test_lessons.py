@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
@@ -16,7 +17,8 @@ import endpoint
 import tiny
 from adaptox import teach, train
 from adaptox.adapt import adapt, make_lesson, plan_lesson, read_and_prepare
-from adaptox.config import EvaluateConfig, SourceConfig
+from adaptox.adapt import seen as known
+from adaptox.config import EvaluateConfig, SourceConfig, override
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError
 from adaptox.records import WAITING, Conversation, Example, silent
 from adaptox.teach import CrossFit, lessons
@@ -241,7 +243,7 @@ def test_labels_that_the_ensemble_doubts_are_listed_and_kept(tiny_bert, tmp_path
         ({"targets": ["toxic"]}, "a crossfit teacher scores the labels: did you mean 'toxicity'"),
         ({"folds": 60}, r"teach\.folds = 60 needs as many families"),
         ({"kind": "model"}, r"needs teach\.model"),
-        ({"kind": "column"}, "map its column in sources.columns.teacher"),
+        ({"kind": "column"}, "map its column, as in sources.0.columns.teacher.NAME"),
     ],
 )
 def test_a_teacher_that_cannot_be_is_refused_and_nothing_is_written(tiny_bert, csv, tmp_path, changes, message):
@@ -340,6 +342,56 @@ def test_a_bundle_teaches_and_is_judged_on_validation(tiny_bert, csv, tmp_path):
     (judged,) = lesson.judged
     assert judged.n == len(read_and_prepare(config).prepared.validation)
     assert report(lesson)["judged_on"] == "validation rows"
+
+
+def test_a_bundle_is_not_judged_on_rows_that_it_learned_from(tiny_bert, csv, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folds = tiny.settings(tiny_bert, csv, train=QUICK, threshold={"folds": 2})
+    adapt(folds, tmp_path / "run")
+    bundle = str(tmp_path / "run" / "bundle")
+    lesson = make_lesson(config_of(tiny_bert, csv, kind="model", model=bundle), tmp_path / "teacher")
+    assert lesson.judged == ()
+    assert (
+        report(lesson)["judged_on"]
+        == f"no rows: {bundle} learned from some of these, and would be praised for them"
+    )
+    # Who learns from its scores is told, as of the bundle itself.
+    for teacher in (bundle, str(lesson.folder)):
+        taught = override(folds, {"distill.teacher": teacher, "distill.targets": ["toxicity"]})
+        (note,) = known.notes(taught)
+        assert note.startswith(f"{teacher} learned from some of these sources, so rows that are judged on may be")
+    # A published test part is kept apart from it, the training rows are not.
+    told = report(lesson)
+    told["learned"][0]["prepare"]["split"] = "official"
+    (lesson.folder / "teacher.json").write_text(json.dumps(told))
+    (note,) = known.notes(override(taught, {"prepare.split": "official"}))
+    assert note.endswith("hands on their labels, so the numbers on validation rows are flattering.")
+    other = tiny.write_csv(tmp_path / "other.csv", tiny.texts(60))
+    lesson = make_lesson(config_of(tiny_bert, other, kind="model", model=bundle), tmp_path / "of-others")
+    assert report(lesson)["judged_on"] == "validation rows"
+    assert lesson.judged
+
+
+def test_a_teacher_without_targets_is_refused_and_an_empty_list_is_not(tiny_bert, csv, tmp_path):
+    with pytest.raises(ConfigError, match=r"teacher is 'there', and no targets say which.*distill\.targets="):
+        override(config_of(tiny_bert, csv), {"distill.teacher": "there"})
+    alone = override(config_of(tiny_bert, csv), {"distill.teacher": "there", "distill.targets": []})
+    assert override(alone, {"seed": 1}).distill.teacher == "there"
+
+
+def test_the_command_that_learns_from_a_teacher_is_told_and_works(tiny_bert, csv, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    shell = tiny.Shell(monkeypatch, capsys)
+    toml = tiny.write_toml(tmp_path / "words.toml", config_of(tiny_bert, csv))
+    taught = shell("teach", str(toml), "--set", "teach.folds=2", "--set", "seed=3", "--out", "my teacher")
+    assert taught.code == 0
+    (line,) = (line for line in taught.out.splitlines() if line.startswith("train with it: "))
+    program, *words = shlex.split(line.removeprefix("train with it: "))
+    assert program == "adaptox"
+    assert [word for word in words if word.startswith("seed=")] == ["seed=3"]
+    done = shell(*words, "--out", "run")
+    assert done.code == 0, done.err
+    assert json.loads((tmp_path / "run" / "models.json").read_text())["teacher"]
 
 
 def test_a_classifier_in_the_hubs_layout_teaches_with_the_sigmoids_of_its_logits(toxic_bert, csv, tmp_path):

@@ -525,6 +525,18 @@ def test_bytes_that_are_not_utf8_name_the_line(tmp_path):
     assert "a.csv, line 3: expected UTF-8, got the byte 0xe9" in refusal(path)
 
 
+def test_the_label_is_found_beside_scores_that_are_mapped_and_is_none_of_them(tmp_path):
+    path = write(tmp_path / "a.csv", "text,toxicity,score\nhello,0,0.2\nbye,1,0.9\n")
+    beside = read(SourceConfig(path=str(path), columns=ColumnMap.model_validate({"teacher": {"hate": "score"}})))
+    assert [(row.labels, row.teacher) for row in beside.examples] == [
+        ({"toxicity": 0}, {"hate": 0.2}),
+        ({"toxicity": 1}, {"hate": 0.9}),
+    ]
+    scores = ColumnMap.model_validate({"teacher": {"toxicity": "toxicity"}})
+    alone = read(SourceConfig(path=str(path), columns=scores))
+    assert [row.labels for row in alone.examples] == [{}, {}]
+
+
 @pytest.mark.parametrize("score", ["1.5", "-0.1", "high", "inf"])
 def test_a_teacher_score_outside_zero_to_one_is_refused(tmp_path, score):
     path = write(tmp_path / "a.csv", f"text,label,score\nhello,0,{score}\n")

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from adaptox import teach
+from adaptox import bundle as bundles
+from adaptox import model, teach
 from adaptox.adapt import folder as folders
-from adaptox.adapt import needs
+from adaptox.adapt import needs, seen
 from adaptox.adapt.data import read_and_prepare
 from adaptox.adapt.run import make_start
 from adaptox.config import Config, resolved_json
@@ -45,7 +46,7 @@ class Lesson:
         rows: of the training and validation parts.
         scored: of these, with a score.
         judged: how far the scores agree with the labels; one for each member of an ensemble, or for each score.
-        judged_on: which rows.
+        judged_on: which rows, or why none.
         doubted: labels that an ensemble doubts, listed in label-faults.jsonl; None where none was asked.
         cost: of a server that was asked; else None.
     """
@@ -99,10 +100,10 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
         if crossfitted:  # stopped in a training, which knows another way to go on
             raise InterruptedRunError("stopped; the same command goes on with what is finished") from error
         raise
-    # A bundle may have been trained on the training part, and would then be praised for what it remembers.
-    ids = {row.id for row in (rows if crossfitted else prepared.validation)}
-    judged = teach.judge_members(given, ids, config)
-    on = "training and validation rows, out of fold" if crossfitted else "validation rows"
+    on, judged_on = _judged_on(config, prepared)
+    judged = teach.judge_members(given, {row.id for row in judged_on}, config)
+    if judged_on and not judged:
+        on = f"no rows: the {on} with a score are not of both classes of {config.label_set.target}"
     scores = lessons.pack(given.examples, given.targets)
     scored = sum(bool(row.teacher) for row in given.examples)
     faults = teach.doubted_labels(given, config) if crossfitted else []
@@ -117,6 +118,22 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
     return lesson
 
 
+def _judged_on(config: Config, prepared: Prepared) -> tuple[str, Sequence[Example]]:
+    """Choose the rows that a teacher is judged on, none that it may have learned from, and say which they are."""
+    if config.teach.kind == "crossfit":
+        return "training and validation rows, out of fold", _learnt(prepared)
+    if config.teach.kind == "model":
+        place = model.place_of(config.teach.model)
+        if (place / bundles.MANIFEST).is_file():
+            manifest = bundles.load(place).manifest
+            if not seen.left_validation_alone(config, manifest, prepared.manifest.sha256):
+                return (
+                    f"no rows: {config.teach.model} learned from some of these, and would be praised for them",
+                    (),
+                )
+    return "validation rows", prepared.validation
+
+
 def _learnt(prepared: Prepared) -> tuple[Example, ...]:
     return (*prepared.train, *prepared.validation)
 
@@ -128,6 +145,7 @@ def _report(
         "schema": 1,
         "kind": config.teach.kind,
         "targets": list(lesson.targets),
+        "learned": seen.learned_by(config.teach.model) if config.teach.kind == "model" else [],
         "rows": lesson.rows,
         "scored": lesson.scored,
         "judged_on": lesson.judged_on,

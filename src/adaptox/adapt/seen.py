@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from adaptox import bundle as bundles
 from adaptox import model
 from adaptox.config import Config
 from adaptox.sources import TOXIC_CHAT
+from adaptox.teach import lessons
 
 # Reader → what it reads where no path is given.
 _UNNAMED = {"toxic-chat": TOXIC_CHAT}
@@ -27,8 +28,17 @@ def learned_before(config: Config) -> list[dict[str, Any]]:
     Raises:
         BundleError: the base is a damaged bundle.
     """
-    place = model.place_of(config.base.name)
-    if not (config.base.name and (place / bundles.MANIFEST).is_file()):
+    return learned_by(config.base.name)
+
+
+def learned_by(name: str) -> list[dict[str, Any]]:
+    """List what a bundle learned from, and what that started from: sources and split; nothing for other models.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+    place = model.place_of(name)
+    if not (name and (place / bundles.MANIFEST).is_file()):
         return []
     return [
         {"sources": trained.get("sources", []), "prepare": {"split": trained.get("prepare", {}).get("split")}}
@@ -38,41 +48,80 @@ def learned_before(config: Config) -> list[dict[str, Any]]:
 
 def shares_sources(config: Config, manifest: bundles.Manifest) -> bool:
     """Tell whether a bundle, or what it came from, learned from what is judged on here, however that is read."""
-    return any(_shares(config, stage) for stage in _stages(manifest))
+    return _share(config, _stages(manifest))
 
 
 def left_test_alone(config: Config, manifest: bundles.Manifest) -> bool:
     """Tell whether a bundle, and what it came from, learned from no published test row that is judged on here."""
-    stages = [stage for stage in _stages(manifest) if _shares(config, stage)]
-    return all(
-        stage.get("prepare", {}).get("split") == "official"
-        # What only helps training is learned from as a whole.
-        and not _overlap((source for source in stage["sources"] if source.get("use") == "train"), _judged(config))
-        for stage in stages
-    )
+    return _left_test_alone(config, _stages(manifest))
 
 
 def is_kept_apart(config: Config, manifest: bundles.Manifest) -> bool:
     """Tell whether a bundle learned from none of the test rows of a run, since both keep the published split."""
-    return config.prepare.split == "official" and left_test_alone(config, manifest)
+    return _is_kept_apart(config, _stages(manifest))
+
+
+def left_validation_alone(config: Config, manifest: bundles.Manifest, data_sha256: str) -> bool:
+    """Tell whether a bundle learned from no validation row of data: it may have chosen its weights by them.
+
+    Args:
+        config: of the data.
+        manifest: the bundle's.
+        data_sha256: of the data as prepared.
+    """
+    own = trained_on(config, manifest)
+    watched = bool(own) and manifest.data_sha256 == data_sha256 and not own.get("threshold", {}).get("folds")
+    before = manifest.base.get("learned", [])
+    return not _share(config, before if watched else _stages(manifest))
 
 
 def notes(config: Config) -> tuple[str, ...]:
-    """Say which of the bundles that a run learns from, its base and its teacher, may have seen its test rows."""
+    """Say which of the models that a run learns from, base and teacher, may have seen rows that it is judged on."""
     teacher = config.distill.teacher if config.distill.targets else ""
-    names = [config.base.name, *([teacher] if teacher else [])]
-    found = [name for name in names if (model.place_of(name) / bundles.MANIFEST).is_file()]
-    manifests = [(name, bundles.load(model.place_of(name)).manifest) for name in found]
-    return tuple(
+    found = [(name, _stages_of(name)) for name in (config.base.name, teacher) if name]
+    told = [
         f"{name} learned from some of these sources, so rows that are judged on may be among what it saw."
-        for name, manifest in manifests
-        if shares_sources(config, manifest) and not is_kept_apart(config, manifest)
-    )
+        for name, stages in found
+        if _share(config, stages) and not _is_kept_apart(config, stages)
+    ]
+    taught = [
+        f"{name} learned from some of these training rows and hands on their labels, so the numbers on validation "
+        "rows are flattering."
+        for name, stages in found
+        if name == teacher and _share(config, stages) and _is_kept_apart(config, stages)
+    ]
+    return (*told, *taught)
+
+
+def _stages_of(name: str) -> Sequence[Mapping[str, Any]]:
+    """Give the stages of a bundle, or of the bundle whose scores `adaptox teach` wrote; nothing for others."""
+    place = model.place_of(name)
+    if (place / bundles.MANIFEST).is_file():
+        return _stages(bundles.load(place).manifest)
+    return lessons.learned(place) if lessons.is_lesson(place) else []
 
 
 def _stages(manifest: bundles.Manifest) -> list[Mapping[str, Any]]:
     """Give the settings of a bundle's training, and of those that it came from."""
     return [manifest.metrics.get("config", {}), *manifest.base.get("learned", [])]
+
+
+def _share(config: Config, stages: Sequence[Mapping[str, Any]]) -> bool:
+    return any(_shares(config, stage) for stage in stages)
+
+
+def _left_test_alone(config: Config, stages: Sequence[Mapping[str, Any]]) -> bool:
+    return all(
+        stage.get("prepare", {}).get("split") == "official"
+        # What only helps training is learned from as a whole.
+        and not _overlap((source for source in stage["sources"] if source.get("use") == "train"), _judged(config))
+        for stage in stages
+        if _shares(config, stage)
+    )
+
+
+def _is_kept_apart(config: Config, stages: Sequence[Mapping[str, Any]]) -> bool:
+    return config.prepare.split == "official" and _left_test_alone(config, stages)
 
 
 def _shares(config: Config, stage: Mapping[str, Any]) -> bool:

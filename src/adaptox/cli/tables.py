@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,11 +110,21 @@ def lesson(done: Lesson) -> None:
     if done.judged:
         first = done.judged[0]
         names = ("auprc", "auroc", "ece")
-        rows = [[one.name, *(with_interval(one.metrics[name]) for name in names)] for one in done.judged]
-        console.table("", ("score", *(_METRICS[name] for name in names)), rows)
-        console.paragraph(
-            f"against {first.label}, on {done.judged_on}: {count(first.n)}, {count(first.positives)} positive"
-        )
+        alike = len({(one.n, one.positives) for one in done.judged}) == 1
+        size = () if alike else ("rows", "positive")
+        rows = [
+            [
+                one.name,
+                *(() if alike else (count(one.n), count(one.positives))),
+                *(with_interval(one.metrics[name]) for name in names),
+            ]
+            for one in done.judged
+        ]
+        console.table("", ("score", *size, *(_METRICS[name] for name in names)), rows)
+        of = f": {count(first.n)}, {count(first.positives)} positive" if alike else " that have the score"
+        console.paragraph(f"against {first.label}, on {done.judged_on}{of}")
+    else:
+        console.paragraph(f"judged on {done.judged_on}")
     if done.doubted is not None:
         console.say(f"{count(done.doubted)} labels are doubtful, listed in {done.folder / 'label-faults.jsonl'}")
     if done.cost is not None:
@@ -124,6 +136,15 @@ def lesson(done: Lesson) -> None:
         )
         if cost.declined:
             console.say(f"the server would say nothing of {count(cost.declined)} conversations: they have no score")
+
+
+def training_by(done: Lesson, given: str, changes: Sequence[str]) -> None:
+    """Print where a teacher's scores are, and the command that learns from them."""
+    learned = [f"distill.teacher={done.folder}", f"distill.targets={json.dumps(done.targets, ensure_ascii=False)}"]
+    kept = [change for change in changes if not change.startswith("teach.")]
+    sets = (part for change in (*kept, *learned) for part in ("--set", change))
+    console.say(f"teacher {done.folder}")
+    console.say(f"train with it: {shlex.join(['adaptox', 'train', given, *sets])}")
 
 
 def bundle(folder: Path, manifest: bundles.Manifest) -> None:

@@ -237,8 +237,8 @@ def teach(
 ) -> None:
     """Let a teacher score the data, for training to learn from, and say how good the teacher is.
 
-    Train with `--set distill.teacher=FOLDER`. Run it again to go on after an interruption: nothing is scored or
-    paid for twice.
+    Train with `--set distill.teacher=FOLDER` and, for example, `--set 'distill.targets=["toxicity"]'`. Run it again
+    to go on after an interruption: nothing is scored or paid for twice.
     """
     chosen = settings(given, changes or (), {})
     from adaptox import adapt
@@ -251,7 +251,7 @@ def teach(
             return
         lesson = adapt.make_lesson(chosen, folder, overwrite, progress)
     tables.lesson(lesson)
-    console.say(f"teacher {folder}")
+    tables.training_by(lesson, given, changes or ())
 
 
 @app.command(epilog="Example: `adaptox sources`")

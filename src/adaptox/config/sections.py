@@ -124,6 +124,15 @@ class DistillConfig(Section):
     """Weight of each name in the distillation; 1 where left out."""
 
     @model_validator(mode="after")
+    def _teacher_has_targets(self) -> DistillConfig:
+        if self.teacher and "targets" not in self.model_fields_set:
+            raise ValueError(
+                f"teacher is {self.teacher!r}, and no targets say which of its scores to learn: set, for example, "
+                'distill.targets=["toxicity"]; an empty list trains on labels alone'
+            )
+        return self
+
+    @model_validator(mode="after")
     def _weights_have_targets(self) -> DistillConfig:
         unknown = sorted(set(self.weights) - set(self.targets))
         if unknown:

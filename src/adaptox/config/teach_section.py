@@ -48,4 +48,5 @@ class TeachConfig(Section):
     """crossfit: seeds of every network."""
     members: Annotated[tuple[str, ...], Field(min_length=1)] = ("words", "characters", "settings")
     """crossfit: words and characters are regressions on n-grams (see lexicon), settings is the network that
-    these settings make, anything else a settings file whose base, adapter, loss and train tables make another."""
+    these settings make, anything else a settings file whose base, adapter, encode, loss and train tables make
+    another."""

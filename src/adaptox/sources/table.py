@@ -113,8 +113,8 @@ def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
     _check_there(columns, table)
     text, messages = _content(columns, table, labels_needed)
     labels, teacher = tuple(columns.labels.items()), tuple(columns.teacher.items())
-    if labels_needed and not labels and not teacher:
-        labels, teacher = _labels(table)
+    if labels_needed and not labels:
+        labels, teacher = _label_beside(teacher, table) if teacher else _labels(table)
     return Mapped(text, messages, labels, teacher, columns.id, columns.split or _split(table))
 
 
@@ -175,6 +175,15 @@ def _labels(table: Table) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str,
             f"{_setting(f'labels.{TOXICITY}')} (there are: {', '.join(table.columns)})"
         )
     return labels, _fields("teacher", table.columns)
+
+
+def _label_beside(
+    teacher: tuple[tuple[str, str], ...], table: Table
+) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
+    """Find the label, if there is one, of a table whose teacher's scores are mapped: none of their columns."""
+    column = usual(LABEL_COLUMNS, table)
+    there = column is not None and column not in {name for _, name in teacher}
+    return ((TOXICITY, str(column)),) if there else (), teacher
 
 
 def _split(table: Table) -> str | None:

@@ -52,6 +52,16 @@ def split_of(folder: Path) -> str:
     return str(_told(folder).get("config", {}).get("prepare", {}).get("split", ""))
 
 
+def learned(folder: Path) -> Sequence[Mapping[str, Any]]:
+    """Give the sources and split of what the bundle learned from that gave a folder's scores; nothing for others.
+
+    Raises:
+        DataError: the folder is damaged.
+    """
+    found: Sequence[Mapping[str, Any]] = _told(folder).get("learned", [])
+    return found
+
+
 def _told(folder: Path) -> Mapping[str, Any]:
     try:
         told: Mapping[str, Any] = json.loads((folder / TEACHER).read_text(encoding="utf-8"))

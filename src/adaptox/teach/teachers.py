@@ -103,7 +103,11 @@ def _from_column(rows: Sequence[Example], config: Config) -> Given:
     targets = config.teach.targets or tuple(there)
     missing = [name for name in targets if name not in there]
     if missing or not targets:
-        hint = nearest(missing[0], there) if missing and there else "map its column in sources.columns.teacher"
+        hint = (
+            nearest(missing[0], there)
+            if missing and there
+            else "map its column, as in sources.0.columns.teacher.NAME"
+        )
         raise DataError(f"expected rows with the teacher's score {(missing or ['of any name'])[0]!r}: {hint}")
     scored = [{name: row.teacher[name] for name in targets if name in row.teacher} for row in rows]
     return Given(with_scores(rows, scored), targets)
