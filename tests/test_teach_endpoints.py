@@ -35,7 +35,7 @@ from adaptox.teach.asking import ask_all, plan_calls
 from adaptox.teach.chat import SCORE, Chat, question
 from adaptox.teach.moderation import Moderation
 from adaptox.teach.server import _asked_pause_s
-from adaptox.teach.store import Answer, Store, store_file
+from adaptox.teach.store import Store, store_file
 from endpoint import LATE_S, Handler, chatted, moderated
 
 CANARY = "sk-canary-3f9a1c77"
@@ -113,41 +113,7 @@ def test_an_answer_of_another_shape_is_asked_for_again(server, store):
     assert store.scores(["key 0"])["key 0"] == moderated()["results"][0]["category_scores"]
 
 
-# --- chat
-
-
-def test_the_probability_of_chat_is_the_mass_of_yes_beside_that_of_no(server, store):
-    tops = [("Yes", math.log(0.5)), ("No", math.log(0.2)), (" yes", math.log(0.1)), ("NO ", math.log(0.05))]
-    server.answer["completions"] = chatted(
-        "Yes", [[*tops, ("Maybe", math.log(0.1)), ("yesterday", math.log(0.04))]]
-    )
-    cost = asked(server, store, texts(2), Chat, kind="chat")
-    assert store.read(texts(2))["key 1"].scores == {SCORE: pytest.approx((0.5 + 0.1) / (0.5 + 0.1 + 0.2 + 0.05))}
-    assert (cost.prompt_tokens, cost.completion_tokens) == (100, 2)
-    assert store.read(["key 0"])["key 0"] == Answer(store.scores(["key 0"])["key 0"], 50, 1)
-
-
-def test_a_token_that_shows_nothing_is_not_the_first(server, store):
-    tops = [[("\n", -0.1), ("Yes", -3.0)], [("no", math.log(0.9)), ("yes", math.log(0.1))]]
-    server.answer["completions"] = chatted("\nno", tops)
-    asked(server, store, texts(1), Chat, kind="chat")
-    assert store.scores(["key 0"])["key 0"][SCORE] == pytest.approx(0.1)
-
-
-def test_without_probabilities_the_word_decides(server, store):
-    answers = [
-        (chatted("yes"), 1),
-        (chatted(" No.\n"), 0),
-        (chatted("YES", []), 1),
-        (chatted("No", [[("N", -0.1), ("Y", -2.0)], [("o", 0.0)]]), 0),
-        (chatted("no", [[("no", 1e-6), ("yes", -9999.0)]]), 0),
-        (chatted("no", [[("no", 0.0), ("yes", -math.inf)]]), 0),
-    ]
-    server.plan |= {f"text {number}": [answer] for number, (answer, _) in enumerate(answers)}
-    asked(server, store, texts(len(answers)), Chat, kind="chat")
-    found = store.scores(texts(len(answers)))
-    for number, (_, expected) in enumerate(answers):
-        assert found[f"key {number}"] == {SCORE: pytest.approx(expected, abs=1e-9)}, number
+# --- chat: what it answers is in test_teach_chat.py
 
 
 def test_a_server_that_refuses_to_give_probabilities_is_asked_without(server, store, caplog):
