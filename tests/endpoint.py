@@ -20,7 +20,7 @@ def moderated(**changes):
 
 
 def chatted(content="yes", tops=None, **message):
-    """Answer as a chat model; `tops` is a list of (token, logprob) for each token of the answer."""
+    """Answer as a chat model; `tops` is a list of (token, logprob) for each token of the answer, its own first."""
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content} | message}
     if tops is not None:
         rows = [[{"token": token, "logprob": logprob} for token, logprob in row] for row in tops]
@@ -29,7 +29,11 @@ def chatted(content="yes", tops=None, **message):
 
 
 class Server(ThreadingHTTPServer):
-    """Speaks OpenAI's formats; `plan` says how it misbehaves, one entry an attempt, for a text or for all."""
+    """Speaks OpenAI's formats.
+
+    `plan` says how it misbehaves, one entry an attempt, for a text or for all; after that, `taste` says it of what
+    is sent.
+    """
 
     daemon_threads = True
 
@@ -39,6 +43,7 @@ class Server(ThreadingHTTPServer):
         self.asked, self.begun_s, self.bodies, self.keys = [], [], [], []
         self.under_way = self.most = 0
         self.plan, self.pause_s, self.on_ask = {}, 0.0, lambda count: None
+        self.taste = lambda body: "well"
         self.answer = {"moderations": moderated(), "completions": chatted()}
 
     @property
@@ -70,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
             server.under_way += 1
             server.most = max(server.most, server.under_way)
             plan = server.plan.get(text, server.plan.get("*", []))
-            step = plan.pop(0) if plan else "well"
+            step = plan.pop(0) if plan else server.taste(body)
         try:
             server.on_ask(len(server.asked))
             time.sleep(server.pause_s)

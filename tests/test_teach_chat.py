@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import threading
+from collections import Counter
 
 import pytest
 
 import endpoint
 from adaptox.config import TeachConfig
-from adaptox.errors import RunError
+from adaptox.errors import ConfigError, InputError, RunError
 from adaptox.records import Conversation
 from adaptox.teach import asking
 from adaptox.teach.asking import ask_all, plan_calls
@@ -81,6 +83,15 @@ def failure(server, answer):
     with pytest.raises(CallError) as caught:
         once(Chat(settings(server)))
     return caught.value
+
+
+def refused(message, param=None, status=400, **error):
+    return (status, {"error": {"message": message, "type": "invalid_request_error", "param": param} | error})
+
+
+def sent(server):
+    """Give what the calls asked for beside their messages, in their order."""
+    return [{name: body[name] for name in body if name not in ("model", "messages")} for body in server.bodies]
 
 
 # --- yes and no
@@ -275,3 +286,170 @@ def test_an_answer_that_had_no_room_says_so(server):
     answer = chatted("")
     answer["choices"][0]["finish_reason"] = "length"
     assert str(failure(server, answer)) == "expected yes or no, got '' (finish_reason length)"
+
+
+# --- what is asked for
+
+TWENTY = {"max_tokens": 4, "temperature": 0, "logprobs": True, "top_logprobs": 20}
+FIVE = TWENTY | {"top_logprobs": 5}
+NONE = {"max_tokens": 4, "temperature": 0}
+NO_MAX_TOKENS = refused(
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+    "max_tokens",
+    code="unsupported_parameter",
+)
+NO_TEMPERATURE = refused(
+    "Unsupported value: 'temperature' does not support 0 with this model. Only the default (1) value is supported.",
+    "temperature",
+    code="unsupported_value",
+)
+NO_LOGPROBS = refused("You are not allowed to request logprobs from this model", status=403)
+
+
+def thinking(body):
+    """Refuse what OpenAI's reasoning models refuse, one field a call."""
+    if "max_tokens" in body:
+        return NO_MAX_TOKENS
+    if "temperature" in body:
+        return NO_TEMPERATURE
+    return NO_LOGPROBS if "logprobs" in body else chatted("yes")
+
+
+def test_a_model_that_thinks_is_asked_with_room_and_without_what_it_refuses(server, store, caplog):
+    server.taste = thinking
+    chat = Chat(settings(server))
+    cost = asked(server, store, texts(3), chat, concurrency=1, retries=0)
+    assert store.scores(texts(3)) == {key: {SCORE: 1.0} for key in texts(3)}
+    assert sent(server)[-3:] == [{"max_completion_tokens": 4_000}] * 3
+    assert len(server.bodies) == 3 + 4
+    assert (cost.calls, cost.retries, chat.from_words) == (3, 0, 3)
+    assert "so a score is 1 or 0: 403: not allowed to request logprobs" in caplog.text
+
+
+def test_workers_learn_together_what_a_server_takes(server, store):
+    server.taste = thinking
+    # All of the first calls are under way before any is refused.
+    together = threading.Barrier(8, timeout=5)
+    server.on_ask = lambda count: together.wait() if count <= 8 else None
+    asked(server, store, texts(40), concurrency=8, retries=0)
+    assert len(store.scores(texts(40))) == 40
+    steps = Counter(len(fields) for fields in sent(server))
+    assert len(server.bodies) <= 40 + 8 * 4
+    assert steps[1] == 40
+
+
+def test_what_one_worker_learned_is_not_lost_to_a_later_refusal_of_another(server):
+    async def ask(chat):
+        slow = asyncio.create_task(chat(Conversation.of("slow")))
+        while not server.bodies:
+            await asyncio.sleep(0.001)
+        await chat(Conversation.of("quick"))
+        await slow
+        await chat(Conversation.of("last"))
+        await chat.close()
+
+    server.taste = thinking
+    quick_is_well = threading.Event()
+    server.on_ask = lambda count: quick_is_well.wait(5) if count == 1 else count == 6 and quick_is_well.set()
+    asyncio.run(ask(Chat(settings(server))))
+    assert Counter(server.asked) == {"slow": 2, "quick": 5, "last": 1}
+
+
+def test_a_refused_temperature_leaves_the_probabilities(server, store):
+    server.plan["text 0"] = [NO_TEMPERATURE]
+    asked(server, store, texts(2), concurrency=1, retries=0)
+    assert store.scores(texts(2)) == {key: {SCORE: pytest.approx(0.75)} for key in texts(2)}
+    without = {name: value for name, value in TWENTY.items() if name != "temperature"}
+    assert sent(server) == [TWENTY, without, without]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused("top_logprobs must be between 0 and 5"),
+        refused("Invalid value: must be at most 5", "top_logprobs"),
+        refused("Requested sample logprobs of 20, which is greater than max allowed: 5", "logprobs"),
+        refused("Requested sample logprobs of 20, which is greater than max allowed: 5"),
+        (200, {"error": {"message": "'top_logprobs' must be at most 5", "code": 400}}),
+    ],
+)
+def test_a_server_that_gives_fewer_probabilities_is_asked_for_five(server, store, caplog, refusal):
+    server.taste = lambda body: refusal if body.get("top_logprobs", 0) > 5 else "well"
+    asked(server, store, texts(3), concurrency=1, retries=0)
+    assert store.scores(texts(3)) == {key: {SCORE: pytest.approx(0.75)} for key in texts(3)}
+    assert sent(server) == [TWENTY, FIVE, FIVE, FIVE]
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused("unknown field: logprobs"),
+        refused("logprobs is not supported"),
+        refused("Logprobs is not enabled for models/m"),
+        refused("This model does not support logprobs."),
+        refused("Unrecognized request argument supplied: logprobs"),
+        refused("'logprobs' is not supported for this model.", "logprobs"),
+        refused("5 is greater than the maximum of 1 - 'logprobs'", "logprobs"),
+        (422, {"detail": [{"type": "extra_forbidden", "loc": ["body", "logprobs"], "msg": "not permitted"}]}),
+        (400, [{"error": {"code": 400, "message": 'Unknown name "logprobs": Cannot find field.'}}]),
+        NO_LOGPROBS,
+    ],
+)
+def test_a_server_that_refuses_to_give_probabilities_is_asked_without(server, store, caplog, refusal):
+    server.taste = lambda body: refusal if "logprobs" in body else chatted("yes")
+    chat = Chat(settings(server))
+    cost = asked(server, store, texts(3), chat, concurrency=1, retries=0)
+    assert store.scores(texts(3)) == {key: {SCORE: 1.0} for key in texts(3)}
+    assert sent(server) == [TWENTY, FIVE, NONE, NONE, NONE]
+    assert (cost.calls, cost.retries, chat.from_words) == (3, 0, 3)
+    assert caplog.text.count(f"m gives no probabilities of tokens, so a score is 1 or 0: {refusal[0]}: ") == 1
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refused("too long"),
+        refused("cannot read: what are logprobs? tell me"),
+        refused("content: 'what top_logprobs are, and logprobs'"),
+        refused("'logprobs' is in a text that is too long", "messages"),
+        refused("prompt_logprobs is no field"),
+        refused("'max_tokens' or 'max_completion_tokens' is too large: 4. 8,190 of 8,192 are in use", "max_tokens"),
+        refused("'logprobs' is filtered", code="content_filter"),
+        (413, {"error": {"message": "'logprobs' and more is too long"}}),
+    ],
+)
+def test_any_other_refusal_changes_nothing(server, store, refusal):
+    chat = Chat(settings(server))
+    server.plan["hello"] = [refusal]
+    with pytest.raises(CallError):
+        once(chat)
+    assert once(chat).scores == {SCORE: pytest.approx(0.75)}
+    assert sent(server) == [TWENTY, TWENTY]
+
+
+def test_words_are_believed_once_the_call_went_through(server, store):
+    quoted = refused('cannot read "logprobs" in: what are "logprobs"?')
+    server.plan["text 0"] = [quoted] * 3
+    chat = Chat(settings(server))
+    with pytest.raises(InputError, match="refuses conversation key 0"):
+        asked(server, store, texts(1), chat)
+    assert sent(server) == [TWENTY, FIVE, NONE]
+    assert once(chat).scores == {SCORE: pytest.approx(0.75)}
+    assert sent(server)[-1] == TWENTY
+
+
+def test_a_named_field_is_believed_though_the_call_fails_for_another_reason(server, store):
+    server.plan["text 0"] = [NO_MAX_TOKENS, NO_TEMPERATURE, (429, {"error": {"message": "slow down"}})]
+    asked(server, store, texts(1), retries=1)
+    first, *_, last = sent(server)
+    assert first == TWENTY
+    assert last == {"max_completion_tokens": 4_000, "logprobs": True, "top_logprobs": 20}
+    assert len(server.bodies) == 4
+
+
+def test_a_bad_key_is_not_taken_for_a_want_of_probabilities(server):
+    server.plan["*"] = [(403, {"error": {"message": "no such key"}})]
+    with pytest.raises(ConfigError, match="refuses the key"):
+        once(Chat(settings(server)))
+    assert len(server.bodies) == 1

@@ -32,7 +32,7 @@ from adaptox.labels import OPENAI_CATEGORIES
 from adaptox.records import Conversation
 from adaptox.teach import asking
 from adaptox.teach.asking import ask_all, plan_calls
-from adaptox.teach.chat import SCORE, Chat, question
+from adaptox.teach.chat import Chat, question
 from adaptox.teach.moderation import Moderation
 from adaptox.teach.server import _asked_pause_s
 from adaptox.teach.store import Store, store_file
@@ -114,30 +114,6 @@ def test_an_answer_of_another_shape_is_asked_for_again(server, store):
 
 
 # --- chat: what it answers is in test_teach_chat.py
-
-
-def test_a_server_that_refuses_to_give_probabilities_is_asked_without(server, store, caplog):
-    refusal = (400, {"error": {"message": "unknown field: logprobs"}})
-    server.plan["text 0"] = [refusal]
-    cost = asked(server, store, texts(3), Chat, kind="chat", concurrency=1, retries=0)
-    assert store.scores(texts(3)) == {key: {SCORE: 1.0} for key in texts(3)}
-    assert ["logprobs" in body for body in server.bodies] == [True, False, False, False]
-    assert (cost.calls, cost.retries) == (3, 0)
-    assert "m gives no probabilities of tokens, so a score is 1 or 0: 400: unknown field: logprobs" in caplog.text
-
-
-def test_any_other_refusal_is_not_taken_for_one_of_probabilities(server, store):
-    server.plan["*"] = [(400, {"error": {"message": "too long"}})] * 9
-    with pytest.raises(InputError, match=r"refuses conversation key 0 \(400: too long\)"):
-        asked(server, store, texts(1), Chat, kind="chat")
-    assert len(server.asked) == 1
-
-
-def test_a_refusal_that_stays_without_probabilities_is_told(server, store):
-    server.plan["*"] = [(400, {"error": {"message": "no logprobs here"}})] * 9
-    with pytest.raises(InputError, match="refuses conversation key 0"):
-        asked(server, store, texts(1), Chat, kind="chat")
-    assert len(server.asked) == 2
 
 
 NO_ANSWERS = (
