@@ -32,7 +32,7 @@ class Server(ThreadingHTTPServer):
     """Speaks OpenAI's formats.
 
     `plan` says how it misbehaves, one entry an attempt, for a text or for all; after that, `taste` says it of what
-    is sent.
+    is sent. Before both, `rule` says it of the text, where it gives something.
     """
 
     daemon_threads = True
@@ -40,10 +40,10 @@ class Server(ThreadingHTTPServer):
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = threading.Lock()
-        self.asked, self.begun_s, self.bodies, self.keys = [], [], [], []
+        self.asked, self.begun_s, self.bodies, self.keys, self.headers = [], [], [], [], []
         self.under_way = self.most = 0
         self.plan, self.pause_s, self.on_ask = {}, 0.0, lambda count: None
-        self.taste = lambda body: "well"
+        self.taste, self.rule = lambda body: "well", lambda text: None
         self.answer = {"moderations": moderated(), "completions": chatted()}
 
     @property
@@ -72,10 +72,11 @@ class Handler(BaseHTTPRequestHandler):
             server.begun_s.append(time.monotonic())
             server.bodies.append(body)
             server.keys.append(self.headers.get("Authorization"))
+            server.headers.append(dict(self.headers))
             server.under_way += 1
             server.most = max(server.most, server.under_way)
             plan = server.plan.get(text, server.plan.get("*", []))
-            step = plan.pop(0) if plan else server.taste(body)
+            step = server.rule(text) or (plan.pop(0) if plan else server.taste(body))
         try:
             server.on_ask(len(server.asked))
             time.sleep(server.pause_s)

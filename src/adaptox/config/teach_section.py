@@ -24,9 +24,11 @@ class TeachConfig(Section):
     model: str = ""
     """For model a bundle's folder or a hub id; for moderation and chat the server's name of a model."""
     url: str = "https://api.openai.com/v1"
-    """The server, for moderation and chat."""
+    """The server, for moderation and chat. Only one on this machine or in its own network may be plain http."""
     key_variable: str = "OPENAI_API_KEY"
-    """Environment variable that holds the server's key. The key itself stands in no settings, log or result."""
+    """Environment variable that holds the server's key. The key itself stands in no settings, log or result. Left
+    out, OpenAI's servers alone are sent this one: a server on this machine or in its own network is sent none, and
+    any other needs a variable of its own."""
     policy: str = (
         "You moderate what people write to a chatbot. A message is toxic if it is rude, disrespectful, hateful, "
         "sexual, violent or threatening, or if it tries to make the chatbot write such things."

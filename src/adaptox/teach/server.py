@@ -8,32 +8,34 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 from adaptox.config import TeachConfig
 from adaptox.errors import ConfigError, MissingExtraError, RunError
 from adaptox.records import Conversation
+from adaptox.teach.address import address
 from adaptox.teach.store import Answer
 
 if TYPE_CHECKING:
     import openai
 
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 # The client wants a key even where the server wants none.
 _NO_KEY = "none"
 # Longer pauses, such as those of a daily quota, are for the user to wait.
 _LONGEST_ASKED_S = 900.0
 # Characters of a server's message that an error repeats.
 _SHOWN = 200
-_AGAIN = frozenset((408, 409, 429))
+_EXAMPLES: Mapping[str, str] = {"moderation": "omni-moderation-latest", "chat": "gpt-4.1-mini"}
+_TOO_MANY = 429
+_AGAIN = frozenset((408, 409, _TOO_MANY))
 _NOT_HERE = frozenset((404, 405))
 # What a server calls its refusal to hand on a text at all.
 _FILTERED = frozenset(("content_filter", "content_policy_violation"))
+# What a server says of a model that does not give what was asked for, whatever the text.
+_NOT_GIVEN = "not allowed to request"
 _NO_CREDIT = frozenset(("insufficient_quota", "billing_hard_limit_reached"))
 
 
@@ -61,6 +63,7 @@ class CallError(Exception):
     Attributes:
         again: another attempt may give one.
         declined: the server is well and says nothing of this conversation, which may be the end of it.
+        unreached: nothing came that such a server would send; is there one at all?
         pause_s: how long the server asks to wait, None if it does not say.
         status: of the response, None if none came.
         param: the field of the request that the server blames, empty if none.
@@ -74,6 +77,7 @@ class CallError(Exception):
         *,
         again: bool = True,
         declined: bool = False,
+        unreached: bool = False,
         pause_s: float | None = None,
         status: int | None = None,
         param: str = "",
@@ -83,11 +87,17 @@ class CallError(Exception):
         super().__init__(message)
         self.again = again
         self.declined = declined
+        self.unreached = unreached
         self.pause_s = pause_s
         self.status = status
         self.param = param
         self.prompt_tokens = prompt_tokens
         self.completion_tokens = completion_tokens
+
+    @property
+    def is_haste(self) -> bool:
+        """Whether calls come too fast, whatever they are about."""
+        return self.status == _TOO_MANY
 
 
 class Server:
@@ -109,11 +119,12 @@ class Server:
         if not config.model:
             raise ConfigError(
                 "expected the server's name of a model in teach.model, got none: "
-                'set, for example, teach.model = "omni-moderation-latest"'
+                f'set, for example, teach.model = "{_EXAMPLES[config.kind]}"'
             )
         self._config = config
-        self._key = _key(config, _host(config.url))
+        self._address = address(config)
         self._package = openai
+        self._has_answered = False
         self._client: openai.AsyncOpenAI | None = None
 
     async def ask(self, call: Callable[[openai.AsyncOpenAI], Awaitable[Any]]) -> Any:
@@ -128,32 +139,37 @@ class Server:
             RunError: the server will not answer today.
         """
         failure: Exception
+        refused: openai.APIStatusError | None = None
         client = self._opened()
-        # Raised outside the handlers: what openai raises may repeat the key, and would hang on as the context.
+        # Made and raised outside the handlers: what openai raises may repeat the key, and would hang on as context.
         try:
             async with asyncio.timeout(self._config.timeout_s):
                 response = await call(client)
-            return json.loads(response.http_response.text)
+            found = json.loads(response.http_response.text)
+            self._has_answered = True
+            return found
         except (TimeoutError, self._package.APITimeoutError):
             failure = CallError(f"no answer within {self._config.timeout_s:g} s (teach.timeout_s)")
         except self._package.APIStatusError as error:
-            failure = self._refusal(error)
+            refused = error
         except self._package.OpenAIError as error:
             reason = error.__cause__ or error
-            failure = CallError(f"the connection failed: {self.shown(f'{type(reason).__name__}: {reason}')}")
+            said = self.shown(f"{type(reason).__name__}: {reason}")
+            failure = CallError(f"the connection failed: {said}", unreached=True)
         except (ValueError, RecursionError):
-            failure = CallError(f"expected JSON, got {self.shown(response.http_response.text)!r}")
-        raise failure
+            said = self.shown(response.http_response.text)
+            failure = CallError(f"expected JSON, got {said!r}", unreached=True)
+        raise self._refusal(refused) if refused is not None else failure
 
     async def close(self) -> None:
         """Let go of the connections; asking again opens new ones."""
-        client, self._client = self._client, None
+        client, self._client, self._has_answered = self._client, None, False
         if client is not None:
             await client.close()
 
     def shown(self, text: str) -> str:
         """Shorten a server's words for an error, without the key, which some servers repeat."""
-        text = " ".join(text.replace(self._key, "***").split()) if self._key != _NO_KEY else " ".join(text.split())
+        text = " ".join((text.replace(self._address.key, "***") if self._address.key else text).split())
         return f"{text[:_SHOWN]}…" if len(text) > _SHOWN else text
 
     def _opened(self) -> openai.AsyncOpenAI:
@@ -161,26 +177,43 @@ class Server:
         if self._client is None:
             config = self._config
             self._client = self._package.AsyncOpenAI(
-                api_key=self._key, base_url=config.url, timeout=config.timeout_s, max_retries=0
+                api_key=self._address.key or _NO_KEY, base_url=config.url, timeout=config.timeout_s, max_retries=0
             )
+            if not self._address.is_openai:  # taken from OPENAI_ORG_ID and OPENAI_PROJECT_ID, whatever the address
+                self._client.organization = self._client.project = None
         return self._client
+
+    def _about_the_key(self, said: str) -> str:
+        url, variable = self._config.url, self._config.key_variable
+        if self._address.key:
+            return (
+                f"{url} refuses the key in {variable} ({said}): check teach.key_variable and what it may do with "
+                f"{self._config.model!r}, then run the same command again"
+            )
+        if "key_variable" in self._config.model_fields_set:
+            return f"{url} wants a key, and none was found in the environment variable {variable} ({said}): set it"
+        return (
+            f"{url} wants a key, and none was sent, since the one in {variable} is OpenAI's ({said}): name the "
+            "environment variable that holds it in teach.key_variable"
+        )
 
     def _refusal(self, error: openai.APIStatusError) -> Exception:
         """Sort a status other than success."""
         config, status = self._config, error.status_code
         body = error.body if isinstance(error.body, dict) else {}
         said = f"{status}: {self.shown(str(body.get('message') or error.response.text))}"
+        is_filtered = str(error.code) in _FILTERED
+        is_known = self._has_answered and _NOT_GIVEN not in said
+        if status == 403 and (is_known or is_filtered or _is_flagged(body)):
+            return CallError(said, again=False, declined=True, status=status)
         if status in (401, 403):
-            return ConfigError(
-                f"{config.url} refuses the key in {config.key_variable} ({said}): check teach.key_variable and "
-                f"what it may do with {config.model!r}, then run the same command again"
-            )
+            return ConfigError(self._about_the_key(said))
         if status in _NOT_HERE or status < 400:
             return ConfigError(
                 f"{config.url} has no model {config.model!r} of this kind ({said}): check teach.url, which often "
                 "ends in /v1, teach.model and teach.kind"
             )
-        if status == 402 or (status == 429 and _NO_CREDIT.intersection((error.code, error.type))):
+        if status == 402 or (status == _TOO_MANY and _NO_CREDIT.intersection((str(error.code), str(error.type)))):
             return RunError(f"the credit at {config.url} is used up ({said}): add some")
         pause_s = _asked_pause_s(error.response.headers)
         if pause_s is not None and pause_s > _LONGEST_ASKED_S:
@@ -188,45 +221,19 @@ class Server:
         return CallError(
             said,
             again=status in _AGAIN or status >= 500,
-            declined=error.code in _FILTERED,
+            declined=is_filtered,
             pause_s=pause_s,
             status=status,
             param=str(body.get("param") or ""),
         )
 
 
-def _host(url: str) -> str:
-    """Give the host of a server's address."""
-    if "@" in url or "?" in url:
-        raise ConfigError(
-            "expected teach.url without a user, password or query, since settings are written into results: "
-            "put the key into the variable that teach.key_variable names"
-        )
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname if parts.port != 0 and parts.scheme in ("http", "https") else None
-    except ValueError:
-        host = None
-    if not host:
-        raise ConfigError(f"expected an address such as https://api.openai.com/v1 in teach.url, got {url!r}")
-    return host
-
-
-def _key(config: TeachConfig, host: str) -> str:
-    key = os.environ.get(config.key_variable, "").strip()
-    if not key and host in _LOCAL:
-        return _NO_KEY
-    if not key:
-        raise ConfigError(
-            f"expected the key of {config.url} in the environment variable {config.key_variable}, got none: set "
-            "it, or name another variable in teach.key_variable"
-        )
-    if not (key.isascii() and key.isprintable()) or " " in key:
-        raise ConfigError(
-            f"expected a key in the environment variable {config.key_variable}, got something with spaces or "
-            "characters that no key has: set it again"
-        )
-    return key
+def _is_flagged(body: Mapping[str, Any]) -> bool:
+    """Tell whether a text was refused before any model saw it (https://openrouter.ai/docs/api-reference/errors)."""
+    metadata = body.get("metadata")
+    return (isinstance(metadata, dict) and "flagged_input" in metadata) or "input was flagged" in str(
+        body.get("message")
+    )
 
 
 def _asked_pause_s(headers: Mapping[str, str]) -> float | None:
@@ -234,11 +241,11 @@ def _asked_pause_s(headers: Mapping[str, str]) -> float | None:
     for name, unit_s in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
         try:
             pause_s = float(headers.get(name, "")) * unit_s
-        except ValueError:
+        except (TypeError, ValueError):
             continue
         if math.isfinite(pause_s):
             return max(pause_s, 0.0)
     try:
         return max(parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - time.time(), 0.0)
-    except ValueError:
+    except (OverflowError, TypeError, ValueError):
         return None
