@@ -60,7 +60,11 @@ def config_of(base, csv, **teach):
 
 
 def report(lesson):
-    return json.loads((lesson.folder / "teacher.json").read_text())
+    return report_of(lesson.folder)
+
+
+def report_of(folder):
+    return json.loads((folder / "teacher.json").read_text())
 
 
 def learnt(config):
@@ -501,13 +505,61 @@ def test_a_target_that_the_server_does_not_know_names_the_nearest(tiny_bert, csv
     assert not (tmp_path / "teacher").exists()
 
 
-def test_a_conversation_that_the_server_refuses_is_named_by_its_row(tiny_bert, csv, tmp_path, server):
+def test_a_conversation_that_fails_has_no_score_and_is_named_by_its_row(tiny_bert, csv, tmp_path, server, shell):
     config = asked(tiny_bert, csv, server)
-    refused = learnt(config)[3]
-    server.plan[refused.conversation.turns[0].content] = [(400, {"error": {"message": "no"}})]
-    with pytest.raises(InputError, match=f"refuses conversation {refused.id} "):
-        make_lesson(config, tmp_path / "teacher")
-    # What was answered is kept, and asked no more.
-    make_lesson(config, tmp_path / "teacher")
+    toml = str(tiny.write_toml(tmp_path / "asked.toml", config))
+    odd = learnt(config)[3]
+    server.plan[odd.conversation.turns[0].content] = [(400, {"error": {"message": "no"}})]
+    first = shell("teach", toml, "--out", "teacher")
+    assert first.code == 0
+    assert "1 conversations failed and have no score; the same command with --overwrite asks" in first.out
+    assert odd.id in first.out
+    found = report_of(tmp_path / "teacher")
+    assert found["cost"]["failed"] == [odd.id]
+    assert found["scored"] == found["rows"] - 1
+    shell("teach", toml, "--out", "teacher", "--overwrite")
     twice = {text for text in server.asked if server.asked.count(text) > 1}
-    assert twice == {refused.conversation.turns[0].content}
+    assert twice == {odd.conversation.turns[0].content}
+    again = report_of(tmp_path / "teacher")
+    assert (again["cost"]["failed"], again["scored"]) == ([], found["rows"])
+
+
+def test_the_tokens_of_earlier_runs_are_told(tiny_bert, csv, tmp_path, server, shell):
+    config = asked(tiny_bert, csv, server, kind="chat")
+    toml = str(tiny.write_toml(tmp_path / "asked.toml", config))
+    shell("teach", toml, "--out", "first")
+    again = shell("teach", toml, "--out", "second")
+    tokens = f"{51 * len(learnt(config)):,}"
+    assert "0 calls, 0 of them retries, 0 tokens" in again.out
+    assert f"those of earlier runs too, took {tokens} tokens" in again.out
+    assert report_of(tmp_path / "second")["cost"]["prompt_tokens_in_all"] == 50 * len(learnt(config))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"url": "https://openrouter.ai/v1"}, "the key of openrouter.ai in teach.key_variable"),
+        ({"url": "https://api.openai.com/v1", "key_variable": "NO_SUCH_KEY"}, "NO_SUCH_KEY, got none"),
+        ({"model": "", "kind": "chat"}, 'teach.model = "gpt-4.1-mini"'),
+        ({"model": ""}, 'teach.model = "omni-moderation-latest"'),
+        ({"kind": "chat", "targets": ["a", "b"]}, "expected one name in teach.targets, got 2"),
+    ],
+)
+def test_a_dry_run_refuses_what_cannot_run(tiny_bert, csv, server, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        plan_lesson(asked(tiny_bert, csv, server, **changes))
+    assert server.asked == []
+
+
+def test_a_dry_run_knows_the_scores_of_answers_that_are_kept(tiny_bert, csv, tmp_path, server):
+    plan_lesson(asked(tiny_bert, csv, server, targets=["hat"]))  # nobody can tell yet
+    make_lesson(asked(tiny_bert, csv, server), tmp_path / "teacher")
+    with pytest.raises(DataError, match="the server gives no score for 'hat': did you mean 'hate'"):
+        plan_lesson(asked(tiny_bert, csv, server, targets=["hat"]))
+
+
+def test_a_server_that_says_nothing_of_anything_writes_no_folder(tiny_bert, csv, tmp_path, server):
+    server.answer["completions"] = endpoint.chatted("I cannot")
+    with pytest.raises(DataError, match="would say nothing of any conversation"):
+        make_lesson(asked(tiny_bert, csv, server, kind="chat", most_declined=1.0), tmp_path / "teacher")
+    assert not (tmp_path / "teacher").exists()

@@ -38,6 +38,8 @@ _STUDY_METRICS = ("auprc", "f1", "precision", "recall")
 _DEMO_METRICS = ("auprc", "f1", "precision", "recall")
 # More labels than this do not fit beside a text.
 _LABEL_COLUMNS = 3
+# More ids than this say no more.
+_IDS = 10
 
 
 def evaluations(columns: Mapping[str, SliceResult]) -> None:
@@ -130,12 +132,21 @@ def lesson(done: Lesson) -> None:
     if done.cost is not None:
         cost = done.cost
         tokens = cost.prompt_tokens + cost.completion_tokens
+        in_all = cost.prompt_tokens_in_all + cost.completion_tokens_in_all
         console.say(
             f"{count(cost.calls)} calls, {count(cost.retries)} of them retries, {count(tokens)} tokens, "
             f"{duration(cost.wall_s)}; {count(cost.kept)} conversations were asked about before"
         )
+        if in_all:
+            console.say(f"all answers together, those of earlier runs too, took {count(in_all)} tokens")
         if cost.declined:
             console.say(f"the server would say nothing of {count(cost.declined)} conversations: they have no score")
+        if cost.failed:
+            more = ", …, all in teacher.json" if len(cost.failed) > _IDS else ""
+            console.say(
+                f"{count(len(cost.failed))} conversations failed and have no score; the same command with "
+                f"--overwrite asks about them again: {', '.join(cost.failed[:_IDS])}{more}"
+            )
 
 
 def training_by(done: Lesson, given: str, changes: Sequence[str]) -> None:

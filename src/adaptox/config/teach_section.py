@@ -37,13 +37,20 @@ class TeachConfig(Section):
     concurrency: int = Field(8, ge=1)
     """Calls under way at the same time."""
     calls_per_minute: int = Field(500, ge=1)
-    """At most so many calls, retries among them, are begun in a minute."""
+    """At most so many calls, retries among them, are begun in a minute; fewer while the server says that it is too
+    many."""
     timeout_s: float = Field(30, gt=0)
     """Seconds after which a call counts as failed."""
     retries: int = Field(6, ge=0)
-    """Further attempts at one conversation, with growing pauses, or as long as the server asks for."""
+    """Further attempts at one conversation, with growing pauses, or as long as the server asks for. Then it is set
+    aside, and the next run asks again. Calls that came too fast do not count; what the server declines to judge is
+    asked once more."""
     retry_budget: int = Field(500, ge=0)
-    """Further attempts in all; then the teacher stops, and the same command goes on later."""
+    """Further attempts in all, but for what is declined; then the teacher stops, and the same command goes on
+    later."""
+    most_declined: float = Field(0.05, ge=0, le=1)
+    """The teacher stops when the server declines to judge more than this share of the conversations that a run asks
+    about, and more than ten; or when as many fail."""
     folds: int = Field(5, ge=2)
     """crossfit: parts of the data, each scored by models that were trained on the others."""
     seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)

@@ -33,8 +33,8 @@ class Answer:
     """What a server says of one conversation.
 
     Attributes:
-        scores: name → probability in [0, 1].
-        prompt_tokens: that were paid for, 0 where the server does not say.
+        scores: name → probability in [0, 1]; none where the server would say nothing.
+        prompt_tokens: that were paid for in all attempts, 0 where the server does not say.
         completion_tokens: likewise.
     """
 
@@ -143,6 +143,15 @@ class Store:
         row = (key, scores, answer.prompt_tokens, answer.completion_tokens)
         with self._errors():
             self._database.execute("INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?)", (*row, _digest(*row)))
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Forget the answers to the keys.
+
+        Raises:
+            StorageError: the disk refuses.
+        """
+        with self._errors():
+            self._database.executemany("DELETE FROM answers WHERE key = ?", [(key,) for key in keys])
 
     def _prepare(self) -> None:
         """Check the file from end to end, or lay it out if it is new; either takes the right to write."""

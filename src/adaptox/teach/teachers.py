@@ -12,7 +12,7 @@ from adaptox.config import Config
 from adaptox.errors import ConfigError, DataError, nearest
 from adaptox.records import Conversation, Example, Progress
 from adaptox.teach.agreement import agreements
-from adaptox.teach.asking import Cost, ask_all, plan_calls
+from adaptox.teach.asking import Cost, ask_all, check_targets, plan_calls
 from adaptox.teach.chat import SCORE, Chat
 from adaptox.teach.crossfit import crossfit
 from adaptox.teach.kept import read
@@ -81,7 +81,7 @@ def count_calls(rows: Sequence[Example], config: Config) -> tuple[int, int]:
     A crossfit teacher keeps whole folds, which are not counted: none of its rows counts as scored.
 
     Raises:
-        InputError: the settings or the teacher cannot be used.
+        InputError: the settings or the teacher cannot be used, as far as that shows without asking.
     """
     conversations = _by_key(rows)
     match config.teach.kind:
@@ -94,7 +94,10 @@ def count_calls(rows: Sequence[Example], config: Config) -> tuple[int, int]:
         case "crossfit":
             return len(conversations), 0
         case "moderation" | "chat":
+            _server(config)
             with _store(config) as store:
+                if config.teach.kind == "moderation":
+                    check_targets(config.teach.targets, store.read(conversations))
                 return plan_calls(conversations, store)
 
 
@@ -124,22 +127,30 @@ def _classifier(config: Config) -> Classifier:
 
 def _from_server(rows: Sequence[Example], config: Config, progress: Progress) -> Given:
     conversations = _by_key(rows)
+    ask = _server(config)
+    names = {conversation_key(row.conversation): row.id for row in rows}
     target = _one_target(config) if config.teach.kind == "chat" else ""
-    ask: Ask = Chat(config.teach) if target else Moderation(config.teach)
+    wanted = (SCORE,) if target else config.teach.targets
     with _store(config) as store:
-        names = {conversation_key(row.conversation): row.id for row in rows}
-        cost = ask_all(conversations, ask, store, config.teach, progress, names)
+        cost = ask_all(conversations, ask, store, config.teach, progress, names, wanted)
         known: Mapping[str, Mapping[str, float]] = store.scores(conversations)
     if target:
         known = {key: {target: found[SCORE]} if found else {} for key, found in known.items()}
     there = tuple(sorted({name for found in known.values() for name in found}))
+    if not there:
+        raise DataError("the server would say nothing of any conversation: another model may answer (teach.model)")
     targets = config.teach.targets or ((target,) if target else there)
-    unknown = [name for name in targets if name not in there]
-    if unknown and known:
-        raise DataError(f"the server gives no score for {unknown[0]!r}: {nearest(unknown[0], there)}")
-    found_for = [known[conversation_key(row.conversation)] for row in rows]
+    found_for = [known.get(conversation_key(row.conversation), {}) for row in rows]
     scored = [{name: found[name] for name in targets if name in found} for found in found_for]
     return _compared(Given(with_scores(rows, scored), targets, cost=cost), rows, config)
+
+
+def _server(config: Config) -> Ask:
+    """Give the teacher behind the server; nothing is sent yet."""
+    if config.teach.kind == "chat":
+        _one_target(config)
+        return Chat(config.teach)
+    return Moderation(config.teach)
 
 
 def _one_target(config: Config) -> str:
