@@ -94,13 +94,14 @@ def test_a_server_that_allows_fewer_calls_than_the_settings_is_asked_to_the_end(
     assert cost.calls == 200 + cost.retries
 
 
-def test_a_pause_is_for_all_workers(server, store):
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_pause_is_for_all_workers(server, store, status):
     refused_s = []
 
     def refuse_the_tenth(text):
         if len(server.asked) == 10:
             refused_s.append(time.monotonic())
-            return 429, {}, {"Retry_After_Ms": "300"}
+            return status, {}, {"Retry_After_Ms": "300"}
         return None
 
     server.rule, server.pause_s = refuse_the_tenth, 0.01
@@ -159,6 +160,11 @@ def test_a_conversation_that_always_fails_is_set_aside_and_asked_again_by_the_ne
     server.rule = lambda text: None
     again = asked(server, store, 20)
     assert (again.calls, again.kept, again.failed) == (2, 18, ())
+
+
+def test_a_conversation_that_may_not_be_tried_again_needs_no_budget(server, store):
+    refuse(server, {3}, BOOM)
+    assert asked(server, store, 9, retries=0, retry_budget=0, concurrency=1).failed == ("key 3",)
 
 
 def test_a_server_that_is_down_stops_the_run_and_counts_what_was_kept_before(server, store):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from adaptox.config import TeachConfig
@@ -26,7 +26,7 @@ class Address:
         is_openai: whether the user's organisation at OpenAI is its business.
     """
 
-    key: str
+    key: str = field(repr=False)
     is_openai: bool
 
 

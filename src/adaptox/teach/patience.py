@@ -82,7 +82,8 @@ class Patience:
             self._slow_down(error, tried.begun_s)
         if not error.again:
             return None
-        if error.declined:  # was well answered, so that it counts as no failure
+        if error.declined:  # an answer of a kind, so that it counts as no failure
+            self._has_answers = True
             tried.refusals += 1
             return 0.0 if tried.refusals <= min(_SECOND_THOUGHTS, self._config.retries) else None
         tried.failures += not error.is_haste
@@ -105,12 +106,13 @@ class Patience:
                 f"teach.policy, may answer, and teach.most_declined allows more (the last answer: {error})"
             )
 
-    def set_aside(self, name: str, error: CallError) -> Exception:
+    def set_aside(self, name: str, error: CallError, tried: Tried) -> Exception:
         """Do without a conversation that failed.
 
         Args:
             name: of the conversation.
             error: its last failure.
+            tried: what became of it before.
 
         Returns:
             What to say if none is ever answered.
@@ -126,7 +128,7 @@ class Patience:
                 f"the teacher stopped, {spent} calls that come too fast for the server: lower "
                 f"teach.calls_per_minute = {self._config.calls_per_minute} (the last failure: {error})"
             ) from error
-        if error.again and self._is_spent():
+        if error.again and tried.failures <= self._config.retries:  # the budget denies what is left
             raise RunError(
                 f"the teacher stopped, teach.retry_budget = {self._config.retry_budget} further attempts are spent "
                 f"(the last failure: {error})"

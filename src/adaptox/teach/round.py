@@ -206,6 +206,6 @@ class Round:
             self._patience.decline(error)
             return
         name = self._questions.names.get(key, key)
-        self._last_failure = self._patience.set_aside(name, error)
+        self._last_failure = self._patience.set_aside(name, error, tried)
         self.failed.add(key)
         _LOG.warning("conversation %s has no score for now: %s", name, error)
