@@ -8,7 +8,8 @@ above: the mean of their calibrated logits, with a threshold learned on folds of
     python benchmarks/seeds.py runs/study-best --out docs/results/study-best/seeds.json
 
 Beside the result it writes scores.npz, what every seed said with words. With `--before FOLDER`, an earlier result
-of the same rows, each recipe is compared with the one of its name there, seed by seed.
+of the same rows, each recipe is compared with the one of its name there, or with the one that `--recipe` names,
+seed by seed.
 """
 
 from __future__ import annotations
@@ -185,8 +186,8 @@ def _largest(rows: ScoredRows) -> str:
     return max(rows.slices, key=lambda name: int(rows.slices[name].sum()))
 
 
-def run(study: Path, before: Path | None = None) -> tuple[dict[str, Any], Kept]:
-    """Measure every recipe of a study, and what it gains over the one of its name in an earlier result.
+def run(study: Path, before: Path | None = None, recipe: str = "") -> tuple[dict[str, Any], Kept]:
+    """Measure every recipe of a study, and what it gains over `recipe`, or its namesake, in an earlier result.
 
     Returns:
         The result, and what every seed said with words.
@@ -196,8 +197,10 @@ def run(study: Path, before: Path | None = None) -> tuple[dict[str, Any], Kept]:
     """
     told = _read(study / STUDY)
     known = set() if before is None else {one["name"] for one in _read(before / RESULT)["recipes"]}
-    if before is not None and not known & {one["name"] for one in told["runs"]}:
-        raise InputError(f"{before}: expected a recipe of {study}, got {', '.join(sorted(known)) or 'none'}")
+    wanted = {recipe} if recipe else {one["name"] for one in told["runs"]}
+    if before is not None and not known & wanted:
+        expected = f"the recipe {recipe!r}" if recipe else f"a recipe of {study}"
+        raise InputError(f"{before}: expected {expected}, got {', '.join(sorted(known)) or 'none'}")
     recipes, heard = [], {}
     for one in told["runs"]:
         numbers = [seed["seed"] for seed in one["seeds"]]
@@ -207,6 +210,7 @@ def run(study: Path, before: Path | None = None) -> tuple[dict[str, Any], Kept]:
         rows = seeds[0][0].rows
         heard[one["name"]] = {number: voice for number, (voice, _) in now.items()}
         main = {part: _largest(rows[part]) for part in PARTS}
+        other = recipe or one["name"]
         recipes.append(
             {
                 "name": one["name"],
@@ -215,7 +219,7 @@ def run(study: Path, before: Path | None = None) -> tuple[dict[str, Any], Kept]:
                 "network_alone": together(alone, rows),
                 "with_words": together(words, rows),
                 "words": gains(words, alone, main),
-                **({"against": against(before, one["name"], now, main)} if before and one["name"] in known else {}),
+                **({"against": against(before, other, now, main)} if before and other in known else {}),
                 "ensemble": together([measure(ensemble([pair[1] for pair in seeds]))], rows),
             }
         )
@@ -278,10 +282,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("study", type=Path, help="folder of a finished study")
     parser.add_argument("--before", type=Path, help="folder of an earlier result to compare with")
+    parser.add_argument(
+        "--recipe", default="", help="its recipe to compare with; left out, the one of the same name"
+    )
     parser.add_argument("--out", type=Path, required=True, help="result file")
     given = parser.parse_args()
     try:
-        result, kept = run(given.study, given.before)
+        result, kept = run(given.study, given.before, given.recipe)
         kept_scores.write(given.out.with_name(kept_scores.FILE), kept)
     except AdaptoxError as error:
         sys.exit(f"error: {error}")

@@ -64,6 +64,22 @@ def test_an_earlier_result_without_any_of_the_recipes_is_refused(before, tmp_pat
     (study / "study.json").write_text(json.dumps({"runs": [{"name": "lora", "seeds": []}]}))
     with pytest.raises(InputError, match=r"expected a recipe of .*study, got all"):
         seeds.run(study, before)
+    with pytest.raises(InputError, match=r"expected the recipe 'lara', got all"):
+        seeds.run(study, before, "lara")
+
+
+def test_a_recipe_is_compared_with_the_one_that_is_named(before, tmp_path, monkeypatch):
+    keep(before, replace(ROWS, probs=ROWS.probs[::-1]))
+    study = tmp_path / "study"
+    study.mkdir()
+    told = {"title": "new", "panels": [], "hardware": "", "commit": ""}
+    runs = [{"name": "lora", "config": {}, "seeds": [{"seed": 0}, {"seed": 1}]}]
+    (study / "study.json").write_text(json.dumps({**told, "runs": runs}))
+    voice = seeds.Voice(dict.fromkeys(seeds.PARTS, ROWS), 0.5)
+    monkeypatch.setattr(seeds, "voices", lambda folder: (voice, voice))
+    (found,) = seeds.run(study, before, "all")[0]["recipes"]
+    assert (found["name"], found["against"]["seeds"]) == ("lora", [0])
+    assert found["against"]["test"]["auprc"]["value"] > 0
 
 
 def test_an_earlier_result_of_other_rows_or_none_is_refused(before):
