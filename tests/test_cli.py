@@ -399,6 +399,20 @@ def test_a_study_tells_each_run_as_it_ends_and_prints_one_table(shell, toxic_ber
     assert again.out == ended.out
 
 
+def test_a_study_of_which_a_run_fails_exits_with_1_after_its_report_and_says_which(
+    shell, toxic_bert, data, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("adaptox.study.write_study", lambda story, folder: None)
+    common = tiny.settings(toxic_bert, data, train={"epochs": 1}).model_dump(mode="json", exclude_unset=True)
+    del common["name"]
+    broken = {"adapter": {"kind": "lora", "targets": ["nothing"]}}
+    grid = {"name": "tiny", "common": common, "axes": {"adapter": {"all": {}, "broken": broken}}}
+    ended = shell("study", tiny.write_tables(tmp_path / "study.toml", grid), "--out", tmp_path / "out")
+    assert ended.code == 1
+    assert f"report {tmp_path / 'out' / 'study.html'}" in ended.out
+    assert "error: 1 of 2 runs failed: broken-s0; the report says why" in ended.err
+
+
 def test_a_study_that_is_not_there_is_one_line(shell):
     ended = shell("study", "nothing.toml")
     assert (ended.code, ended.out) == (2, "")

@@ -1,14 +1,16 @@
-"""Arguments and options that verbs share."""
+"""The group of the verbs, and the arguments and options that they share."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
+from typer.core import TyperGroup
 
 from adaptox.config import AdapterKind
+from adaptox.errors import RunError
 
 Adapter = StrEnum("Adapter", {kind: kind for kind in get_args(AdapterKind)})  # type: ignore[misc]  # from the settings
 ADAPTERS = ", ".join(kind for kind in Adapter if kind != "none")
@@ -59,3 +61,18 @@ Only = Annotated[
     list[str] | None,
     typer.Option("--only", metavar="AXIS=VALUE", help="Run a part of the grid alone. Repeatable."),
 ]
+
+
+class Verbs(TyperGroup):
+    """The verbs, with Ctrl-C as a failed run."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a verb.
+
+        Raises:
+            RunError: it was stopped.
+        """
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise RunError("stopped; nothing half-written is left") from error

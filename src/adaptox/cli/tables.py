@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from adaptox import bundle as bundles
 from adaptox.cli import console
 from adaptox.decide import Decider, LabelThreshold
+from adaptox.errors import RunError
 from adaptox.evaluate import Evaluation, Interval, SliceResult
 from adaptox.records import Conversation, Verdict
 from adaptox.report.phrases import DASH, bracket, count, duration, metric, number, with_interval
@@ -241,6 +242,21 @@ def study(story: StudyStory) -> None:
     for run in story.runs:
         for note in run.notes:
             console.note(f"{run.name}: {note}")
+
+
+def check_all_done(story: StudyStory) -> None:
+    """Let a study of which runs failed end as what it is, after its report is written.
+
+    Raises:
+        RunError: which of its runs failed.
+    """
+    failed = [label for run in story.runs for label in run.failed]
+    if failed:
+        made = len(failed) + sum(len(run.seeds) for run in story.runs)
+        raise RunError(
+            f"{len(failed)} of {made} runs failed: {', '.join(failed)}; the report says why, and the same command "
+            "makes them again"
+        )
 
 
 def _study_row(run: StudyRun) -> list[str]:

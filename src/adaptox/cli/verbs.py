@@ -6,10 +6,9 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from adaptox import __version__
 from adaptox.cli import console
@@ -27,24 +26,13 @@ from adaptox.cli.options import (
     Out,
     Overwrite,
     Set,
+    Verbs,
 )
 from adaptox.cli.settings import is_settings, part_of_grid, settings
-from adaptox.errors import DataError, InterruptedRunError, RunError
-
-
-class _Verbs(TyperGroup):
-    """The verbs, with Ctrl-C as a failed run."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run a verb."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise RunError("stopped; nothing half-written is left") from error
-
+from adaptox.errors import DataError, InterruptedRunError
 
 app = typer.Typer(
-    cls=_Verbs,
+    cls=Verbs,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
@@ -222,6 +210,7 @@ def study(
         story = studies.study(chosen, folder, jobs=jobs, device=device, engine=engine, command=command, watch=watch)
     tables.study(story)
     console.say(f"report {folder / 'study.html'}")
+    tables.check_all_done(story)
 
 
 @app.command(

@@ -122,6 +122,7 @@ def join(runs: Sequence[Planned], seeds: Mapping[int, Seed], errors: Mapping[int
         summary_learned=_summary([one.learned for one in done], [one.learned_draws for one in done], draw_seed),
         spread=_spread([one.own for one in done]),
         config=first.config.model_dump(mode="json"),
+        failed=tuple(run.label for run in runs if run.seed not in seeds),
     )
     return Result(run, tuple(done))
 

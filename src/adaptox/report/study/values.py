@@ -36,6 +36,7 @@ class StudyRun:
         spread: metric → standard deviation over the seeds on the main slice, at the run's own threshold; NaN for a
             single seed.
         config: the resolved settings of the first seed.
+        failed: folder names of the runs that came to no model.
     """
 
     name: str
@@ -52,6 +53,7 @@ class StudyRun:
     summary_learned: Mapping[str, Summary]
     spread: Mapping[str, float]
     config: Mapping[str, object]
+    failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
