@@ -16,8 +16,8 @@ from adaptox import adapt as room
 from adaptox.adapt import adapt
 from adaptox.adapt import run as running
 from adaptox.cli import console, tables
-from adaptox.cli.settings import settings
-from adaptox.config import START
+from adaptox.cli.settings import OF_THE_BUNDLE, OF_TRAINING, settings
+from adaptox.config import START, Config
 from adaptox.errors import ConfigError
 from adaptox.records import Conversation, Verdict
 from adaptox.sources import catalogue
@@ -270,6 +270,27 @@ def test_settings_are_evaluated_on_their_own_test_part(shell, run, toml):
     before = json.loads((run / "metrics.json").read_text())["slices"]["all"]
     assert again["n"] == before["n"] < tiny.ROWS
     assert again["auprc"] == pytest.approx(before["auprc"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("threshold.value=0.9", "--set threshold.value: the bundle decides that, as it was trained"),
+        ("text.turns=user", "--set text.turns: the bundle decides that"),
+        ("encode={max_tokens=8}", "--set encode: the bundle decides that"),
+        ("train.epochs=3", "--set train.epochs: evaluate does not train"),
+        ("evaluate.base=false", "--set evaluate.base: evaluate does not train"),
+    ],
+)
+def test_a_change_of_what_evaluating_does_not_read_is_refused(shell, change, said):
+    ended = shell("evaluate", "bundle", "mine.csv", "--set", "seed=1", "--set", change)
+    assert (ended.code, ended.out) == (2, "")
+    assert said in ended.err
+
+
+def test_every_table_of_the_settings_is_read_or_refused_where_a_bundle_is_evaluated():
+    read = {"name", "seed", "labels", "sources", "prepare", "evaluate"}
+    assert {*OF_THE_BUNDLE, *OF_TRAINING} == Config.model_fields.keys() - read
 
 
 def test_preparing_prints_the_parts(shell, data, tmp_path):

@@ -11,6 +11,10 @@ from adaptox import config
 from adaptox.config import Config
 from adaptox.errors import ConfigError
 
+# What a bundle brings with it, so that `evaluate` reads no such setting; and what only a training reads.
+OF_THE_BUNDLE = ("text", "encode", "base", "adapter", "lexicon", "threshold")
+OF_TRAINING = ("loss", "teach", "distill", "train")
+
 
 def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> Config:
     """Read a TOML file, or take the best recipe for data named on the command line; then apply the changes.
@@ -32,6 +36,28 @@ def settings(given: str, changes: Sequence[str], options: Mapping[str, Any]) -> 
     if given in config.START_DATA:
         recipe["base"] = config.PLAIN_BASE
     return config.by_recipe(config.override(config.parse({**named_alone, **recipe}), changed))
+
+
+def settings_to_judge_by(given: str, changes: Sequence[str]) -> Config:
+    """Read settings as `settings` does, for judging a bundle that is finished.
+
+    A settings file may hold what a training read, as it is the one that the bundle was trained with as a rule; a
+    change that would change nothing is refused.
+
+    Raises:
+        ConfigError: as `settings`; or a change of what the bundle decides, or of what is only trained with.
+    """
+    for key in dict(_change(change) for change in changes):
+        if key.split(".")[0] in OF_THE_BUNDLE:
+            raise ConfigError(
+                f"--set {key}: the bundle decides that, as it was trained; leave it out, or train with it "
+                "(adaptox train)"
+            )
+        if key.split(".")[0] in OF_TRAINING or key == "evaluate.base":
+            raise ConfigError(
+                f"--set {key}: evaluate does not train; leave it out, or train with it (adaptox train)"
+            )
+    return settings(given, changes, {})
 
 
 def part_of_grid(only: Sequence[str]) -> dict[str, str]:

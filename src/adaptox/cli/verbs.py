@@ -28,7 +28,7 @@ from adaptox.cli.options import (
     Set,
     Verbs,
 )
-from adaptox.cli.settings import is_settings, part_of_grid, settings
+from adaptox.cli.settings import is_settings, part_of_grid, settings, settings_to_judge_by
 from adaptox.errors import DataError, InterruptedRunError
 
 app = typer.Typer(
@@ -135,7 +135,7 @@ def evaluate(
 
     With settings, the test part that they make is used; with data, its published test split, else every row.
     """
-    chosen = settings(given, changes or (), {})
+    chosen = settings_to_judge_by(given, changes or ())
     from adaptox.adapt import assess
     from adaptox.cli import tables
 
