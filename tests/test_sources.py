@@ -258,6 +258,27 @@ def test_the_exact_name_goes_before_one_that_differs_in_case(tmp_path):
     assert (example.conversation.messages(), dict(example.labels)) == (spoken, {"toxicity": 1})
 
 
+def test_labels_that_are_wanted_are_found_by_their_own_names(tmp_path):
+    path = write(tmp_path / "a.csv", "text,rude,Jb,toxic\nhello,1,0,1\n")
+    source = SourceConfig(path=str(path))
+
+    def found(*wanted: str) -> dict[str, int]:
+        (example,) = read(source, labels=wanted).examples
+        return dict(example.labels)
+
+    assert found("rude", "jb") == {"rude": 1, "jb": 0}
+    assert found("toxicity", "rude") == {"toxicity": 1, "rude": 1}
+    assert found("rude", "threat") == {"rude": 1}
+    (reading,) = read_all([source], labels=("rude", "jb"))
+    assert reading.examples[0].labels == {"rude": 1, "jb": 0}
+
+
+def test_labels_that_are_wanted_and_not_there_are_named(tmp_path):
+    source = SourceConfig(path=str(write(tmp_path / "a.csv", "text,colour\nhello,0\n")))
+    with pytest.raises(DataError, match=r"expected one of rude, jb, or set columns\.labels\.rude of this source"):
+        read(source, labels=("rude", "jb"))
+
+
 def test_splits_and_ids_are_found_whatever_their_case(tmp_path):
     path = write(tmp_path / "a.csv", "ID,Text,Label,Split\nx,hello,0,dev\n")
     assert plain(path)[0].split == "validation"

@@ -131,7 +131,7 @@ def _check_same_split(data: Data, config: Config, manifest: bundles.Manifest) ->
 
 
 def _all_rows(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
-    readings = sources.read_all(config.sources, config.data_seed)
+    readings = sources.read_all(config.sources, config.data_seed, config.labels)
     examples = [example for reading in readings for example in reading.examples if not example.only_train]
     test = [example for example in examples if example.split == "test"]
     target = config.label_set.target

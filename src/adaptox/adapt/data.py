@@ -49,7 +49,7 @@ def read_and_prepare(config: Config, progress: Progress = silent) -> Data:
     Raises:
         DataError: a source cannot be read, or no split can be made of it.
     """
-    readings = sources.read_all(config.sources, config.data_seed)
+    readings = sources.read_all(config.sources, config.data_seed, config.labels)
     prepared = prepare.prepare(
         [example for reading in readings for example in reading.examples],
         config.prepare,

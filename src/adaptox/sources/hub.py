@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from adaptox.config import SourceConfig
 from adaptox.errors import DataError, MissingExtraError
+from adaptox.labels import TOXICITY
 from adaptox.records import Origin, Reading
 from adaptox.sources.cells import SPLITS
 from adaptox.sources.rows import Row, Table
 from adaptox.sources.table import to_examples
 
 
-def read_hub(config: SourceConfig) -> Reading:
+def read_hub(config: SourceConfig, labels: Sequence[str] = (TOXICITY,)) -> Reading:
     """Read all splits of a hub data set; the licence is the one its card states.
 
+    Labels are found as in a file.
     Splits named train, validation (valid, val, dev) and test keep their meaning; rows of others have none.
 
     Raises:
@@ -26,7 +29,7 @@ def read_hub(config: SourceConfig) -> Reading:
     examples = []
     for table in tables:
         name = table.name.rsplit("/", 1)[-1]
-        examples += to_examples(table, config.columns, table.name, SPLITS.get(name.lower()))
+        examples += to_examples(table, config.columns, table.name, SPLITS.get(name.lower()), labels)
     digest = hashlib.sha256("\n".join(table.sha256 for table in tables).encode()).hexdigest()
     url = f"https://huggingface.co/datasets/{config.path}"
     return Reading(tuple(examples), Origin("hub", config.path, licence, url, digest, len(examples)))

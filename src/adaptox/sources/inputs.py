@@ -109,7 +109,7 @@ def _plain(text: str, name: str) -> tuple[tuple[str, Conversation], ...]:
 
 def _rows(table: Table) -> tuple[tuple[str, Conversation], ...]:
     found = []
-    mapped = fit(ColumnMap(), table, labels_needed=False)
+    mapped = fit(ColumnMap(), table, wanted=())
     ids = usual(ID_COLUMNS, table)
     for number, row in enumerate(table.rows):
         key = row.cells.get(ids) if ids else None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from adaptox.config import ColumnMap, Reader, SourceConfig
 from adaptox.errors import DataError, nearest
+from adaptox.labels import TOXICITY
 from adaptox.records import Reading
 from adaptox.sources.comments import read_davidson, read_safenlp, read_wikipedia_comments, read_wikipedia_context
 from adaptox.sources.embedded import read_embedded_comments, read_embedded_conversations, read_embedded_prompts
@@ -36,12 +38,13 @@ _EMBEDDED_PREFIX = "embedded-"
 _EMBEDDED: tuple[Reader, ...] = ("embedded-comments", "embedded-prompts", "embedded-conversations")
 
 
-def read(source: SourceConfig, seed: int = 0) -> Reading:
+def read(source: SourceConfig, seed: int = 0, labels: Sequence[str] = (TOXICITY,)) -> Reading:
     """Read one source.
 
     Args:
         source: which reader, where, which columns, how many rows.
         seed: of the random sample that `max_examples` asks for; file order is kept.
+        labels: our names of them, which columns of tables may have.
 
     Raises:
         DataError: what cannot be read, where it stands, and what to do.
@@ -49,8 +52,8 @@ def read(source: SourceConfig, seed: int = 0) -> Reading:
     """
     readers: dict[Reader, Callable[[SourceConfig], Reading]] = {
         "toxic-chat": read_toxic_chat,
-        "table": read_plain,
-        "hub": read_hub,
+        "table": partial(read_plain, labels=labels),
+        "hub": partial(read_hub, labels=labels),
         "davidson": read_davidson,
         "wikipedia-context": read_wikipedia_context,
         "wikipedia-comments": read_wikipedia_comments,
@@ -66,8 +69,15 @@ def read(source: SourceConfig, seed: int = 0) -> Reading:
     return _sampled(readers[reader](source), source.max_examples, seed)
 
 
-def read_all(sources: Sequence[SourceConfig], seed: int = 0) -> tuple[Reading, ...]:
+def read_all(
+    sources: Sequence[SourceConfig], seed: int = 0, labels: Sequence[str] = (TOXICITY,)
+) -> tuple[Reading, ...]:
     """Read several sources; where two give the same id, the later source's ids get its number in front.
+
+    Args:
+        sources: which.
+        seed: as for `read`.
+        labels: as for `read`.
 
     Raises:
         DataError: as `read`.
@@ -75,7 +85,7 @@ def read_all(sources: Sequence[SourceConfig], seed: int = 0) -> tuple[Reading, .
     readings: list[Reading] = []
     taken: set[str] = set()
     for number, source in enumerate(sources, 1):
-        reading = read(source, seed)
+        reading = read(source, seed, labels)
         if source.use == "train":
             helping = (replace(example, split=None, only_train=True) for example in reading.examples)
             reading = replace(reading, examples=tuple(helping))

@@ -22,6 +22,9 @@ LABEL_COLUMNS = ("toxicity", "toxic", "label", "is_toxic")
 SPLIT_COLUMNS = ("split",)
 ID_COLUMNS = ("id",)
 
+# (our name, column) each.
+Pairs = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
@@ -38,20 +41,20 @@ class Mapped:
 
     text: str | None
     messages: str | None
-    labels: tuple[tuple[str, str], ...]
-    teacher: tuple[tuple[str, str], ...]
+    labels: Pairs
+    teacher: Pairs
     id: str | None
     split: str | None
 
 
-def read_plain(config: SourceConfig) -> Reading:
+def read_plain(config: SourceConfig, labels: Sequence[str] = (TOXICITY,)) -> Reading:
     """Read a CSV, TSV, JSON Lines, JSON or Parquet file, or a folder of such files named by split.
 
-    Without a mapping, the text is looked for in columns such as ``text`` or ``prompt``, the label in ``toxicity``,
-    ``toxic`` or ``label``, the split in ``split``; capitals and spaces around a name do not count. A column
-    ``split`` that names no split in any row holds something else, and is not read. A field of an object is a
-    column, such as ``labels.toxicity``. Without a usual label, the fields of ``labels`` and ``teacher`` are taken,
-    so that what `adaptox prepare` wrote can be read.
+    Without a mapping, the text is looked for in columns such as ``text`` or ``prompt``, a label in one of its name,
+    toxicity in ``toxic`` or ``label``, too, the split in ``split``; capitals and spaces around a name do not count.
+    A column ``split`` that names no split in any row is not read. A field of an object is a column, such as
+    ``labels.toxicity``. Without a label, the fields of ``labels`` and ``teacher`` are taken, which is how
+    `adaptox prepare` writes.
 
     Raises:
         DataError: what cannot be read, and where.
@@ -62,12 +65,18 @@ def read_plain(config: SourceConfig) -> Reading:
     examples = []
     for table, (file, split) in zip(tables, files, strict=True):
         source = f"{path.stem}/{name_of(file)}" if split else path.stem
-        examples += to_examples(table, config.columns, source, split)
+        examples += to_examples(table, config.columns, source, split, labels)
     origin = Origin("table", config.path, "unknown", "", joined_sha256(tables), len(examples))
     return Reading(tuple(examples), origin)
 
 
-def to_examples(table: Table, columns: ColumnMap, source: str, split: Split | None = None) -> list[Example]:
+def to_examples(
+    table: Table,
+    columns: ColumnMap,
+    source: str,
+    split: Split | None = None,
+    labels: Sequence[str] = (TOXICITY,),
+) -> list[Example]:
     """Turn the rows of a table into examples.
 
     Args:
@@ -75,12 +84,13 @@ def to_examples(table: Table, columns: ColumnMap, source: str, split: Split | No
         columns: which column holds what.
         source: goes before the ids, and into the examples.
         split: of rows without a split column.
+        labels: as for `fit`.
 
     Raises:
         DataError: a column that is not there, a cell that cannot be used, or an id that occurs twice.
     """
     table = _unfolded(table)
-    mapped = fit(columns, table)
+    mapped = fit(columns, table, labels)
     seen: dict[str, str] = {}
     examples = []
     for number, row in enumerate(table.rows, 1):
@@ -95,13 +105,13 @@ def to_examples(table: Table, columns: ColumnMap, source: str, split: Split | No
     return examples
 
 
-def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
+def fit(columns: ColumnMap, table: Table, wanted: Sequence[str] = (TOXICITY,)) -> Mapped:
     """Fit a column mapping to a table, with the usual names where it says nothing.
 
     Args:
         columns: which column holds what.
         table: to look for them in.
-        labels_needed: whether rows are to be learned from; else they are scored, and there are no settings.
+        wanted: our names of the labels; empty where rows are only scored, and there are no settings.
 
     Returns:
         The mapping, with every column that was found.
@@ -111,10 +121,10 @@ def fit(columns: ColumnMap, table: Table, labels_needed: bool = True) -> Mapped:
             names those there are.
     """
     _check_there(columns, table)
-    text, messages = _content(columns, table, labels_needed)
+    text, messages = _content(columns, table, bool(wanted))
     labels, teacher = tuple(columns.labels.items()), tuple(columns.teacher.items())
-    if labels_needed and not labels:
-        labels, teacher = _label_beside(teacher, table) if teacher else _labels(table)
+    if wanted and not labels:
+        labels, teacher = (_labels_beside(teacher, wanted, table), teacher) if teacher else _labels(wanted, table)
     return Mapped(text, messages, labels, teacher, columns.id, columns.split or _split(table))
 
 
@@ -163,27 +173,33 @@ def _setting(key: str) -> str:
     return f"columns.{key} of this source (for the first source: --set sources.0.columns.{key}=NAME)"
 
 
-def _labels(table: Table) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    """Find the label of a table, or else the labels and teacher's scores that are fields of an object."""
-    labels = _fields("labels", table.columns)
-    column = usual(LABEL_COLUMNS, table, exactly=bool(labels))
-    if column:
-        return ((TOXICITY, column),), ()
-    if not labels:
+def _labels(wanted: Sequence[str], table: Table) -> tuple[Pairs, Pairs]:
+    """Find the labels of a table, or else the labels and teacher's scores that are fields of an object."""
+    fields = _fields("labels", table.columns)
+    found = _named(wanted, table, exactly=bool(fields))
+    if found:
+        return found, ()
+    if not fields:
+        names = (*wanted, *(LABEL_COLUMNS if TOXICITY in wanted else ()))
         raise DataError(
-            f"{table.name} has no label column: expected one of {', '.join(LABEL_COLUMNS)}, or set "
-            f"{_setting(f'labels.{TOXICITY}')} (there are: {', '.join(table.columns)})"
+            f"{table.name} has no label column: expected one of {', '.join(dict.fromkeys(names))}, or set "
+            f"{_setting(f'labels.{wanted[0]}')} (there are: {', '.join(table.columns)})"
         )
-    return labels, _fields("teacher", table.columns)
+    return fields, _fields("teacher", table.columns)
 
 
-def _label_beside(
-    teacher: tuple[tuple[str, str], ...], table: Table
-) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
-    """Find the label, if there is one, of a table whose teacher's scores are mapped: none of their columns."""
-    column = usual(LABEL_COLUMNS, table)
-    there = column is not None and column not in {name for _, name in teacher}
-    return ((TOXICITY, str(column)),) if there else (), teacher
+def _labels_beside(teacher: Pairs, wanted: Sequence[str], table: Table) -> Pairs:
+    """Find the labels, if there are any, of a table whose teacher's scores are mapped: none of their columns."""
+    scores = {column for _, column in teacher}
+    return tuple((name, column) for name, column in _named(wanted, table) if column not in scores)
+
+
+def _named(wanted: Sequence[str], table: Table, exactly: bool = False) -> Pairs:
+    """Pair labels with the columns that have their names; for toxicity, and where none is there, the usual ones."""
+    own = {name: usual((name,), table, exactly) for name in wanted}
+    if TOXICITY in wanted or not any(own.values()):
+        own[TOXICITY] = usual(LABEL_COLUMNS, table, exactly)
+    return tuple((name, column) for name, column in own.items() if column)
 
 
 def _split(table: Table) -> str | None:
@@ -223,7 +239,7 @@ def _fields_apart(row: Mapping[str, object]) -> Iterator[tuple[str, object]]:
             yield from ((f"{name}.{field}", part) for field, part in value.items())
 
 
-def _fields(name: str, columns: Sequence[str]) -> tuple[tuple[str, str], ...]:
+def _fields(name: str, columns: Sequence[str]) -> Pairs:
     """Pair the fields of an object that was unfolded with their columns; it is a column itself, too."""
     found = [column for column in columns if column.startswith(f"{name}.")] if name in columns else []
     return tuple((column.removeprefix(f"{name}."), column) for column in found)

@@ -32,7 +32,7 @@ class Keys:
         settings = config.model_dump(mode="json", exclude={"name"})
         read = json.dumps([settings["sources"], config.data_seed])
         if read not in self._data:
-            readings = sources.read_all(config.sources, config.data_seed)
+            readings = sources.read_all(config.sources, config.data_seed, config.labels)
             self._data[read] = _sha256(reading.origin.sha256 for reading in readings)
         models = [model_sha256(name) for name in (config.base.name, config.distill.teacher)]
         return _sha256([json.dumps(settings, sort_keys=True), self._data[read], *models, self._code])
