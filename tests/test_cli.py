@@ -83,6 +83,22 @@ def test_the_help_of_every_verb_shows_an_example_on_eighty_columns(shell, termin
     assert any("Example" in line for line in examples)
 
 
+@pytest.mark.parametrize(
+    ("verb", "data_alone", "folder"),
+    [
+        ("train", "is split anew, kept in English, and trained by the best recipe", "it is runs/NAME."),
+        ("prepare", "is split anew, and kept in English.", "it is runs/NAME-data."),
+        ("teach", "is split anew, kept in English, and its test part left unscored.", "it is runs/NAME-teacher."),
+        ("evaluate", "is judged as it is, on its published test split", "Also write metrics.json there."),
+    ],
+)
+def test_the_help_of_a_verb_speaks_of_no_other(shell, verb, data_alone, folder):
+    shown = " ".join(re.sub("[│╭╰─╮╯]", " ", shell(verb, "--help").out).split())
+    assert f"Data named alone {data_alone}" in shown
+    assert folder in shown
+    assert ("trained by" in shown) == (verb == "train")
+
+
 def test_without_a_verb_the_verbs_are_listed(shell):
     ended = shell()
     assert ended.code == 2

@@ -15,15 +15,25 @@ from adaptox.errors import RunError
 Adapter = StrEnum("Adapter", {kind: kind for kind in get_args(AdapterKind)})  # type: ignore[misc]  # from the settings
 ADAPTERS = ", ".join(kind for kind in Adapter if kind != "none")
 
-Given = Annotated[
-    str,
-    typer.Argument(
+
+def _given(data_alone: str) -> Any:
+    """Make the argument that names settings or data, for a verb that does so with data named alone."""
+    return typer.Argument(
         metavar="CONFIG | DATA",
         help="Settings (a .toml file); or data: a CSV, JSONL or Parquet file, a folder, a hub id, "
-        "embedded-comments, embedded-prompts or embedded-conversations. Data named alone is split anew, kept in "
-        "English, and trained by the best recipe from minilm-prompts.",
-    ),
-]
+        f"embedded-comments, embedded-prompts or embedded-conversations. Data named alone is {data_alone}.",
+    )
+
+
+def _out(folder: str) -> Any:
+    """Make the option that names the folder to write, for a verb that writes this one where it is left out."""
+    return typer.Option("--out", metavar="DIR", help=f"Folder to write; left out, it is {folder}.")
+
+
+ToTrain = Annotated[str, _given("split anew, kept in English, and trained by the best recipe from minilm-prompts")]
+ToPrepare = Annotated[str, _given("split anew, and kept in English")]
+ToTeach = Annotated[str, _given("split anew, kept in English, and its test part left unscored")]
+ToJudge = Annotated[str, _given("judged as it is, on its published test split, else on every row")]
 Base = Annotated[
     str | None,
     typer.Option(
@@ -33,18 +43,22 @@ Base = Annotated[
     ),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--out",
-        metavar="DIR",
-        help="Folder to write; left out, it is runs/NAME, runs/NAME-data (prepare) or runs/NAME-teacher (teach).",
-    ),
-]
+OutRun = Annotated[Path | None, _out("runs/NAME")]
+OutData = Annotated[Path | None, _out("runs/NAME-data")]
+OutTeacher = Annotated[Path | None, _out("runs/NAME-teacher")]
+OutMetrics = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write metrics.json there.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change any setting, e.g. --set train.epochs=3. Repeatable."),
+]
+SetToJudge = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a setting that evaluating reads, e.g. --set evaluate.resamples=5000. Repeatable.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Jobs = Annotated[

@@ -19,13 +19,20 @@ from adaptox.cli.options import (
     BundleFolder,
     Device,
     Engine,
-    Given,
     Jobs,
     Json,
     Only,
-    Out,
+    OutData,
+    OutMetrics,
+    OutRun,
+    OutTeacher,
     Overwrite,
     Set,
+    SetToJudge,
+    ToJudge,
+    ToPrepare,
+    ToTeach,
+    ToTrain,
     Verbs,
 )
 from adaptox.cli.settings import is_settings, part_of_grid, settings, settings_to_judge_by
@@ -57,7 +64,7 @@ def root(
     "`adaptox train mine.csv --base unitary/toxic-bert --adapter lora`"
 )
 def train(
-    given: Given,
+    given: ToTrain,
     base: Base = None,
     adapter: Annotated[
         Adapter | None,
@@ -65,7 +72,7 @@ def train(
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, initialisation and order.")] = None,
     changes: Set = None,
-    out: Out = None,
+    out: OutRun = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
     overwrite: Overwrite = False,
     allow_collapse: Annotated[
@@ -106,7 +113,7 @@ def train(
 
 
 @app.command(epilog="Example: `adaptox prepare configs/toxic-chat.toml --out runs/toxic-chat-data`")
-def prepare(given: Given, changes: Set = None, out: Out = None, overwrite: Overwrite = False) -> None:
+def prepare(given: ToPrepare, changes: Set = None, out: OutData = None, overwrite: Overwrite = False) -> None:
     """Read, clean and split the data without training.
 
     The folder gets a JSONL file for each part, the manifest, and the rows that were dropped.
@@ -125,15 +132,16 @@ def prepare(given: Given, changes: Set = None, out: Out = None, overwrite: Overw
 @app.command(epilog="Example: `adaptox evaluate runs/toxic-chat/bundle mine.csv --out runs/mine`")
 def evaluate(
     bundle: BundleFolder,
-    given: Given,
-    changes: Set = None,
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write metrics.json there.")] = None,
+    given: ToJudge,
+    changes: SetToJudge = None,
+    out: OutMetrics = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Say how good a bundle is on labelled data, with intervals.
 
-    With settings, the test part that they make is used; with data, its published test split, else every row.
+    With settings, the test part that they make is used. The bundle says how texts are read, and where
+    the threshold is.
     """
     chosen = settings_to_judge_by(given, changes or ())
     from adaptox.adapt import assess
@@ -190,7 +198,7 @@ def predict(
 @app.command(epilog="Example: `adaptox study configs/study-demo.toml --jobs 2`")
 def study(
     given: Annotated[Path, typer.Argument(metavar="STUDY", help="The grid of runs (a .toml file).")],
-    out: Out = None,
+    out: OutRun = None,
     jobs: Jobs = 1,
     device: Device = "",
     engine: Engine = "processes",
@@ -218,9 +226,9 @@ def study(
     "`adaptox teach mine.csv --set teach.kind=moderation --set teach.model=omni-moderation-latest --dry-run`"
 )
 def teach(
-    given: Given,
+    given: ToTeach,
     changes: Set = None,
-    out: Out = None,
+    out: OutTeacher = None,
     overwrite: Overwrite = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be scored, and ask nobody.")] = False,
 ) -> None:
