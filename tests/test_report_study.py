@@ -414,6 +414,20 @@ def test_figures_and_tables_need_no_script(html_page):
     assert "<noscript>" in body
 
 
+def test_tables_are_numbered_without_a_gap_where_one_has_no_content(story):
+    panel = story.panels[0]
+    main = {run.name: next(iter(run.summary)) for run in story.runs if run.summary}
+    alone = tuple(
+        dataclasses.replace(run, summary={main[run.name]: run.summary[main[run.name]]}) if run.summary else run
+        for run in story.runs
+    )
+    grids = tables.panel_grids(dataclasses.replace(story, runs=alone), panel)
+    assert "slices" not in grids
+    titles = [grid.title.partition(",")[0] for grid in grids.values()]
+    assert titles == [f"Table {number}" for number in range(2, 8)]
+    assert grids["pairs"].name == f"table-6-{panel}"
+
+
 def test_every_runs_settings_stand_behind_a_click(html_page, story):
     configs = html_page[html_page.index('<div class="configs">') :]
     assert configs.count("<details>") == len(story.runs)
@@ -434,7 +448,7 @@ def test_the_list_of_mistakes_says_what_is_in_it(html_page):
 )
 def test_a_table_of_pairs_says_what_its_bootstrap_knows_of_seeds(story, seeds, words):
     given = [dataclasses.replace(story.runs[0], seeds=tuple(range(number))) for number in seeds]
-    assert words in tables_pairs.pairs(story.pairs[:1], given, "", "").caption
+    assert words in tables_pairs.pairs(story.pairs[:1], given).caption
 
 
 def test_the_page_of_a_bare_study_has_no_empty_parts(plain_folder):

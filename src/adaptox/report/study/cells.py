@@ -56,8 +56,8 @@ class Grid:
     """A table for the page, where it can be sorted, and for Markdown.
 
     Attributes:
-        name: its id on the page.
-        title: heading.
+        name: its id on the page; empty until the tables of a panel are numbered.
+        title: heading; the number goes before it.
         caption: how to read it.
         heads: one a column; the first column names the row.
         rows: cells, as many as heads.

@@ -40,20 +40,28 @@ def shared_grids(story: StudyStory) -> Mapping[str, Grid]:
 def panel_grids(story: StudyStory, panel: str) -> Mapping[str, Grid]:
     """Lay out the tables of one panel: kind → table; those without content are left out."""
     runs, ending = of_panel(story, panel), slugs(story)[panel]
-    of = f", {panel}" if ending else ""
     made = {
-        "training": training(story, runs, ending, of),
-        "paper": _as_in_the_paper(story, runs, ending, of),
-        "ranking": _beyond_the_paper(runs, ending, of),
-        "thresholds": _learned_thresholds(runs, ending, of),
+        "training": training(story, runs),
+        "paper": _as_in_the_paper(story, runs),
+        "ranking": _beyond_the_paper(runs),
+        "thresholds": _learned_thresholds(runs),
     }
     optional = {
-        "slices": _other_slices(runs, ending, of),
-        "pairs": pairs([pair for pair in story.pairs if pair.panel == panel], runs, ending, of),
-        "shares": _error_shares(story, panel, ending, of),
+        "slices": _other_slices(runs),
+        "pairs": pairs([pair for pair in story.pairs if pair.panel == panel], runs),
+        "shares": _error_shares(story, panel),
     }
     made |= {kind: grid for kind, grid in optional.items() if grid is not None}
-    return _with_teacher(made, story.teachers.get(panel, ""))
+    numbered = _numbered(made, ending, f", {panel}" if ending else "")
+    return _with_teacher(numbered, story.teachers.get(panel, ""))
+
+
+def _numbered(grids: Mapping[str, Grid], ending: str, of: str) -> Mapping[str, Grid]:
+    """Number the tables of a panel as they are read, after the one that all panels share."""
+    return {
+        kind: replace(grid, name=f"table-{number}{ending}", title=f"Table {number}{of}: {grid.title}")
+        for number, (kind, grid) in enumerate(grids.items(), 2)
+    }
 
 
 def _with_teacher(grids: Mapping[str, Grid], teacher: str) -> Mapping[str, Grid]:
@@ -61,13 +69,13 @@ def _with_teacher(grids: Mapping[str, Grid], teacher: str) -> Mapping[str, Grid]
     return {kind: replace(grid, caption=f"{grid.caption} {teacher}".strip()) for kind, grid in grids.items()}
 
 
-def _error_shares(story: StudyStory, panel: str, ending: str, of: str) -> Grid | None:
+def _error_shares(story: StudyStory, panel: str) -> Grid | None:
     claim = "The paper says that technical prompts are often flagged by mistake. " if story.paper else ""
     found = [share for share in story.error_shares if share.panel == panel]
-    return error_shares(found, of_panel(story, panel), claim, ending, of)
+    return error_shares(found, of_panel(story, panel), claim)
 
 
-def _as_in_the_paper(story: StudyStory, runs: Sequence[StudyRun], ending: str, of: str) -> Grid:
+def _as_in_the_paper(story: StudyStory, runs: Sequence[StudyRun]) -> Grid:
     main = main_slice(runs)
     parts = [(SMALL, "small test set")] if any(SMALL in run.summary for run in runs) else []
     parts.append((main, "full test set"))
@@ -76,8 +84,8 @@ def _as_in_the_paper(story: StudyStory, runs: Sequence[StudyRun], ending: str, o
     if len(parts) > 1:
         told.append(f"The small test set is {_described(runs, SMALL)}.")
     return Grid(
-        f"table-3{ending}",
-        f"Table 3{of}: metrics at each run's own threshold",
+        "",
+        "metrics at each run's own threshold",
         " ".join(told),
         (_RUN, *(Head(METRIC_WORDS[key], f"{part}{sizes[name]}") for name, part in parts for key in _IN_THE_PAPER)),
         tuple(
@@ -120,12 +128,12 @@ def _described(runs: Sequence[StudyRun], name: str) -> str:
     return "a part of the full one"
 
 
-def _beyond_the_paper(runs: Sequence[StudyRun], ending: str, of: str) -> Grid:
+def _beyond_the_paper(runs: Sequence[StudyRun]) -> Grid:
     several = any(len(run.seeds) > 1 for run in runs)
     spread = " After ± stands the standard deviation over the seeds." if several else ""
     return Grid(
-        f"table-4{ending}",
-        f"Table 4{of}: ranking and calibration",
+        "",
+        "ranking and calibration",
         "On the full test set. AUPRC, AUROC and recall at 1 % false alarms look at the order of the scores and "
         f"need no threshold; Brier score and calibration error (ECE) are better when lower.{spread}",
         (
@@ -148,10 +156,10 @@ def _beyond_the_paper(runs: Sequence[StudyRun], ending: str, of: str) -> Grid:
     )
 
 
-def _learned_thresholds(runs: Sequence[StudyRun], ending: str, of: str) -> Grid:
+def _learned_thresholds(runs: Sequence[StudyRun]) -> Grid:
     return Grid(
-        f"table-5{ending}",
-        f"Table 5{of}: F1 at the run's own threshold and at the learned one",
+        "",
+        "F1 at the run's own threshold and at the learned one",
         "On the full test set. The learned threshold is the one with the best expected F1 on validation rows; the "
         "test rows had no say in it. What it gains was lost to the cut, not to the scores.",
         (
@@ -183,7 +191,7 @@ def _threshold_row(run: StudyRun) -> tuple[Cell, ...]:
     )
 
 
-def _other_slices(runs: Sequence[StudyRun], ending: str, of: str) -> Grid | None:
+def _other_slices(runs: Sequence[StudyRun]) -> Grid | None:
     main = main_slice(runs)
     names = [
         name for name in dict.fromkeys(name for run in runs for name in run.summary) if name not in (main, SMALL)
@@ -192,8 +200,8 @@ def _other_slices(runs: Sequence[StudyRun], ending: str, of: str) -> Grid | None
         return None
     told = "; ".join(f"{name}: {_described(runs, name)}" for name in names)
     return Grid(
-        f"table-6{ending}",
-        f"Table 6{of}: other slices of the test set",
+        "",
+        "other slices of the test set",
         f"At each run's own threshold. {told}.",
         (_RUN, *(Head(METRIC_WORDS[key], f"{name}{_size(runs, name)}") for name in names for key in _BY_SLICE)),
         tuple(

@@ -100,21 +100,19 @@ def _setting_cell(text: str) -> Cell:
         return words(text)
 
 
-def training(story: StudyStory, runs: Sequence[StudyRun], ending: str, of: str) -> Grid:
-    """Table 2: what training took, and what an adapter saves.
+def training(story: StudyStory, runs: Sequence[StudyRun]) -> Grid:
+    """What training took, and what an adapter saves.
 
     Args:
         story: with the paper's times.
         runs: of one panel.
-        ending: of the table's id.
-        of: of its title.
     """
     paper = " The paper's times are from one T4 GPU." if story.paper else ""
     adapters = any(twin(run, runs) for run in runs)
     why = _WHAT_AN_ADAPTER_SAVES if adapters else ""
     return Grid(
-        f"table-2{ending}",
-        f"Table 2{of}: training",
+        "",
+        "training",
         "Means over the seeds; time is from the first step to the last evaluation. Savings are against the run "
         f"that differs in its adapter only and trains more parameters.{why}{paper}",
         (

@@ -14,21 +14,19 @@ from adaptox.report.study.values import ErrorShare, StudyPair, StudyRun, Teacher
 _GROUPS = {"false alarm": "false alarms among negatives", "miss": "misses among positives"}
 
 
-def pairs(found: Sequence[StudyPair], runs: Sequence[StudyRun], ending: str, of: str) -> Grid | None:
-    """Table 7: the pairs that the study set out to compare.
+def pairs(found: Sequence[StudyPair], runs: Sequence[StudyRun]) -> Grid | None:
+    """The pairs that the study set out to compare.
 
     Args:
         found: of one panel; without any there is no table.
         runs: of the panel.
-        ending: of the table's id.
-        of: of its title.
     """
     if not found:
         return None
     metrics = tuple(dict.fromkeys(comparison.metric for pair in found for comparison in pair.comparisons))
     return Grid(
-        f"table-7{ending}",
-        f"Table 7{of}: pairs of runs on the same rows",
+        "",
+        "pairs of runs on the same rows",
         f"Differences are first minus second, by the paired bootstrap over prompt families{_and_seeds(runs)}; "
         "p-values are corrected for the number of pairs after Holm. McNemar's exact test counts the rows that only "
         "one of the two decides rightly, for the first seed.",
@@ -67,17 +65,13 @@ def _pair_row(pair: StudyPair, metrics: Sequence[str]) -> tuple[Cell, ...]:
     return (*cells, value(pair.mcnemar_holm, phrases.p_value(pair.mcnemar_holm)))
 
 
-def error_shares(
-    found: Sequence[ErrorShare], runs: Sequence[StudyRun], claim: str, ending: str, of: str
-) -> Grid | None:
-    """Table 8: how often kinds of rows are decided wrongly.
+def error_shares(found: Sequence[ErrorShare], runs: Sequence[StudyRun], claim: str) -> Grid | None:
+    """How often kinds of rows are decided wrongly.
 
     Args:
         found: of one panel; without any there is no table.
         runs: of the panel.
         claim: a sentence that the shares bear on, with a space after it; or empty.
-        ending: of the table's id.
-        of: of its title.
     """
     if not found:
         return None
@@ -87,8 +81,8 @@ def error_shares(
     by_run = {(share.run, share.kind, share.rows): share for share in found}
     known = {run.name: run for run in runs}
     return Grid(
-        f"table-8{ending}",
-        f"Table 8{of}: what kinds of rows are decided wrongly",
+        "",
+        "what kinds of rows are decided wrongly",
         f"{claim}These are the shares. Read along a row: a kind stands out only where its interval leaves that of "
         "the other rows.",
         (
