@@ -320,8 +320,17 @@ def test_a_setting_that_came_later_counts_as_its_default(done, tmp_path):
     del settings["lexicon"], settings["adapter"]["prompt_tokens"]
     (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
     assert is_finished(tmp_path / "run", done.config)
-    (tmp_path / "run" / "config.json").write_text(json.dumps({**settings, "gone": 1}))
-    with pytest.raises(ConfigError, match="gone was 1"):
+
+
+def test_a_setting_that_there_is_no_longer_does_not_count(done, tmp_path):
+    shutil.copytree(done.folder, tmp_path / "run")
+    settings = json.loads((tmp_path / "run" / "config.json").read_text())
+    settings["loss"]["gone"], settings["gone"], settings["sources"][0]["gone"] = 0.0, {"of": 1}, True
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    assert is_finished(tmp_path / "run", done.config)
+    settings["seed"], settings["loss"]["kind"] = 3, "gone"
+    (tmp_path / "run" / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(ConfigError, match=r'\(loss\.kind was "gone" and is "bce", seed was 3 and is 0\)'):
         is_finished(tmp_path / "run", done.config)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from adaptox.config import Config, parse, resolved_json
+from adaptox.config import Config, parse, resolved_json, without_former_keys
 from adaptox.errors import ConfigError, DataError
 from adaptox.prepare import Prepared
 
@@ -22,7 +22,7 @@ def settings(path: Path, stored: Mapping[str, Any], config: Config) -> None:
     Raises:
         ConfigError: which differ.
     """
-    before, now = dict(_leaves(_with_later_keys(stored))), dict(_leaves(json.loads(resolved_json(config))))
+    before, now = dict(_leaves(_of_this_version(stored))), dict(_leaves(json.loads(resolved_json(config))))
     changed = sorted(key for key in {*before, *now} - _FREE_TO_CHANGE if before.get(key, ...) != now.get(key, ...))
     if changed:
         shown = ", ".join(
@@ -36,13 +36,14 @@ def settings(path: Path, stored: Mapping[str, Any], config: Config) -> None:
         )
 
 
-def _with_later_keys(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Fill in settings that there were not yet when these were written: their defaults keep what was."""
+def _of_this_version(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave out settings that there are no longer, and fill in later ones: their defaults keep what was."""
+    known = without_former_keys(stored)
     try:
-        filled: Mapping[str, Any] = json.loads(resolved_json(parse(dict(stored))))
-    except ConfigError:  # it holds a key or a value that is refused by now, which the comparison names
+        filled: Mapping[str, Any] = json.loads(resolved_json(parse(known)))
+    except ConfigError:  # it holds a value that is refused by now, which the comparison names
         defaults = dict(_leaves(json.loads(resolved_json(parse({})))))
-        return {**defaults, **dict(_leaves(stored))}
+        return {**defaults, **dict(_leaves(known))}
     return filled
 
 

@@ -14,7 +14,7 @@ from adaptox.config.data_sections import (
     TextConfig,
 )
 from adaptox.config.kept import alone, cache_root
-from adaptox.config.reading import load, override, parse, read_toml, resolved_json
+from adaptox.config.reading import load, override, parse, read_toml, resolved_json, without_former_keys
 from adaptox.config.recipe import PLAIN_BASE, RECIPE, START, START_DATA, START_RECIPE, by_recipe
 from adaptox.config.sections import (
     LEARNING_RATES,
@@ -74,4 +74,5 @@ __all__ = [
     "parse",
     "read_toml",
     "resolved_json",
+    "without_former_keys",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,6 +29,26 @@ def parse(data: dict[str, Any], origin: str = "the settings") -> Config:
         return Config.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {'; '.join(_explain(detail) for detail in _causes(error))}") from error
+
+
+def without_former_keys(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of settings that a run stored what is no setting any more; values stay as they are, right or wrong.
+
+    Args:
+        stored: nested tables, as another version of adaptox wrote them.
+    """
+    known = copy.deepcopy(dict(stored))
+    try:
+        Config.model_validate(stored)
+    except ValidationError as error:
+        for detail in error.errors():
+            if detail["type"] == "extra_forbidden":
+                *path, last = detail["loc"]
+                place: Any = known
+                for part in path:
+                    place = place[part]
+                del place[last]
+    return known
 
 
 def load(path: Path) -> Config:
