@@ -443,6 +443,32 @@ def test_deeply_nested_facts_are_told_too():
     assert made[0].rows == (("empty", EN), ("none", EN), ("nan", EN))
 
 
+def test_the_facts_of_the_data_are_told_in_a_readers_words():
+    leak = {"rows": 3, "positive": 1, "of_rows": 1200, "of_positive": 40}
+    facts = page.data_facts(
+        {
+            "target": "toxicity",
+            "config": {"prepare": {}},
+            "families": {"number": 7, "largest": 2, "in_several_rows": 1, "rows_in_several": 2},
+            "twins": None,
+            "test_leak": {**leak, "of_rows": 0},
+            "validation_leak": leak,
+            "rows": 9,
+        }
+    )
+    assert facts == {
+        "label": "toxicity",
+        "near-copies": {
+            "families (rows that are near-copies of each other, or one row)": 7,
+            "rows of the largest family": 2,
+            "families of several rows": 1,
+            "rows in families of several": 2,
+        },
+        "validation rows with a near-copy among training rows": "3 of 1,200 rows, 1 of 40 positive",
+        "rows": 9,
+    }
+
+
 # ── the README's tables ──────────────────────────────────────────────────────────────────────────────────────
 
 

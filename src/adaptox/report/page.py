@@ -30,6 +30,26 @@ METRIC_REASONS = {
     "calibration error": "how far scores are from shares, smaller is better",
 }
 
+# Keys of the manifest → what a reader calls them.
+_DATA_WORDS = {
+    "target": "label",
+    "seed": "seed of splitting and sampling",
+    "by_source": "parts by source",
+    "families": "near-copies",
+    "twins": "test rows with a near-copy in the published train split",
+    "test_leak": "test rows with a near-copy among training or validation rows",
+    "validation_leak": "validation rows with a near-copy among training rows",
+    "families_kept_whole": "near-copies kept in one part",
+    "sha256": "hash of the rows",
+}
+_FAMILY_WORDS = {
+    "number": "families (rows that are near-copies of each other, or one row)",
+    "largest": "rows of the largest family",
+    "in_several_rows": "families of several rows",
+    "rows_in_several": "rows in families of several",
+}
+_LEAK = {"rows", "positive", "of_rows", "of_positive"}
+
 
 @dataclass(frozen=True, slots=True)
 class Measured:
@@ -122,16 +142,34 @@ def _context(story: RunStory, drawings: tuple[Drawing, ...]) -> dict[str, Any]:
         "drawings": drawings,
         "mistakes": worst_mistakes(evaluation, story.texts),
         "training": training_table(story.training),
-        "manifest": nested_tables(
-            # The settings stand whole in their own section.
-            {key: value for key, value in story.manifest.items() if key != "config"}
-        ),
+        "manifest": nested_tables(data_facts(story.manifest)),
         "origins": origins_table(story),
         "origin_notes": [note for origin in story.origins for note in origin.notes if note not in story.notes],
         "origin_links": [(o.location, o.url) for o in story.origins if o.url.startswith(("https://", "http://"))],
         "provenance": provenance_table(story),
         "settings": nested_tables(story.provenance.config),
     }
+
+
+def data_facts(manifest: Mapping[str, object]) -> dict[str, object]:
+    """Name what a manifest holds as a reader would; what there is none of is left out.
+
+    Args:
+        manifest: as `prepare` wrote it. Its settings stand whole in a section of their own.
+    """
+    facts = {}
+    for key, value in manifest.items():
+        if key == "config" or value is None:
+            continue
+        told: object = value
+        if isinstance(value, Mapping) and value.keys() == _LEAK:
+            if not value["of_rows"]:
+                continue
+            told = "{rows:,} of {of_rows:,} rows, {positive:,} of {of_positive:,} positive".format(**value)
+        elif key == "families" and isinstance(value, Mapping):
+            told = {_FAMILY_WORDS.get(name, name): number for name, number in value.items()}
+        facts[_DATA_WORDS.get(key, key)] = told
+    return facts
 
 
 def metric_rows(story: RunStory, names: Iterable[str]) -> tuple[SliceRow, ...]:
