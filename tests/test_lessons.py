@@ -247,7 +247,7 @@ def test_labels_that_the_ensemble_doubts_are_listed_and_kept(tiny_bert, tmp_path
         ({"targets": ["toxic"]}, "a crossfit teacher scores the labels: did you mean 'toxicity'"),
         ({"folds": 60}, r"teach\.folds = 60 needs as many families"),
         ({"kind": "model"}, r"needs teach\.model"),
-        ({"kind": "column"}, "map its column, as in sources.0.columns.teacher.NAME"),
+        ({"kind": "column"}, "no column is mapped as a teacher's score: set sources.0.columns.teacher.NAME=COLUMN"),
     ],
 )
 def test_a_teacher_that_cannot_be_is_refused_and_nothing_is_written(tiny_bert, csv, tmp_path, changes, message):

@@ -104,14 +104,16 @@ def count_calls(rows: Sequence[Example], config: Config) -> tuple[int, int]:
 def _from_column(rows: Sequence[Example], config: Config) -> Given:
     there = sorted({name for row in rows for name in row.teacher})
     targets = config.teach.targets or tuple(there)
-    missing = [name for name in targets if name not in there]
-    if missing or not targets:
-        hint = (
-            nearest(missing[0], there)
-            if missing and there
-            else "map its column, as in sources.0.columns.teacher.NAME"
+    if not there:
+        if any(source.columns.teacher for source in config.sources):
+            raise DataError("expected rows with a teacher's score, got none: fill the columns of columns.teacher")
+        raise DataError(
+            "no column is mapped as a teacher's score: set sources.0.columns.teacher.NAME=COLUMN with --set, or "
+            "columns.teacher of the source in the settings"
         )
-        raise DataError(f"expected rows with the teacher's score {(missing or ['of any name'])[0]!r}: {hint}")
+    missing = [name for name in targets if name not in there]
+    if missing:
+        raise DataError(f"expected rows with the teacher's score {missing[0]!r}: {nearest(missing[0], there)}")
     scored = [{name: row.teacher[name] for name in targets if name in row.teacher} for row in rows]
     return Given(with_scores(rows, scored), targets)
 
