@@ -164,6 +164,8 @@ def test_training_prints_before_and_after_and_where_everything_is(shell, toml, t
     ended = shell("train", toml, "--seed", "1", "--set", "train.epochs=1")
     assert ended.code == 0
     assert "base as it is" in ended.out
+    assert "the held-out test part, before and after" in ended.out
+    assert "\nall: the held-out test part\n" in ended.out
     assert "report runs/tiny/report.html" in ended.out
     assert (tmp_path / "runs" / "tiny" / "bundle" / "bundle.json").is_file()
     stored = json.loads((tmp_path / "runs" / "tiny" / "config.json").read_text())
@@ -270,6 +272,7 @@ def test_evaluating_prints_a_table_and_writes_the_metrics(shell, run, data, tmp_
     ended = shell("evaluate", run / "bundle", data, "--out", "out", "--set", "evaluate.resamples=100")
     assert ended.code == 0
     assert "AUPRC" in ended.out
+    assert "\nall: every row that was read\n" in ended.out
     assert "val: best expected F1" in ended.out
     assert "metrics out/metrics.json" in ended.out
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["slices"]["all"]["n"] == tiny.ROWS

@@ -21,18 +21,20 @@ from adaptox.scorers import Moderator
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A bundle's result on data, as a value and as metrics.json has it, and what a reader of it must know."""
+    """A bundle's result on data, which rows those are, metrics.json, and what a reader of it must know."""
 
     evaluation: Evaluation
+    evaluated_on: str
     metrics: Mapping[str, object]
     notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What a bundle is judged on, whether it is ToxicChat's test split, and what a reader must know of it."""
+    """What a bundle is judged on, in words, too; whether it is ToxicChat's test split; what a reader must know."""
 
     examples: tuple[Example, ...]
+    words: str
     official: bool
     notes: tuple[str, ...] = ()
 
@@ -75,7 +77,7 @@ def assess(
         with folders.whole(out) as folder:
             folder.write(folders.CONFIG, resolved_json(config))
             folder.write(folders.METRICS, metrics)
-    return Assessment(evaluation, metrics, rows.notes)
+    return Assessment(evaluation, rows.words, metrics, rows.notes)
 
 
 def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:
@@ -104,7 +106,8 @@ def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -
         )
     apart = own or not seen.shares_sources(config, manifest) or seen.is_kept_apart(config, manifest)
     note = f"The bundle {manifest.name} learned from some of these sources: test rows may be among what it saw."
-    return _Rows(data.prepared.test, data.official, () if apart else (note,))
+    words = "the test part that these settings make"
+    return _Rows(data.prepared.test, words, data.official, () if apart else (note,))
 
 
 def _as_it_was_split(config: Config, manifest: bundles.Manifest) -> Config:
@@ -148,7 +151,8 @@ def _all_rows(config: Config, manifest: bundles.Manifest, progress: Progress) ->
     aside = bool(published) and seen.left_test_alone(config, manifest)
     learned = seen.shares_sources(config, manifest) and not aside
     notes = (f"The bundle {manifest.name} learned from some of these rows.",) if learned else ()
-    return _Rows(published or grouped, complete and is_toxic_chat_test(published, config), notes)
+    words = "the published test split" if published else "every row that was read"
+    return _Rows(published or grouped, words, complete and is_toxic_chat_test(published, config), notes)
 
 
 def _provenance(manifest: bundles.Manifest, config: Config, rows: _Rows, as_split: bool) -> Provenance:

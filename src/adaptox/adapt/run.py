@@ -33,6 +33,7 @@ class Adaptation:
     Attributes:
         folder: where everything is.
         evaluation: on the test part, or on validation where there is none.
+        evaluated_on: which of them, in words.
         baseline: the base as it was, on the same rows; None if it had no row for the target label.
         training: what it took.
         notes: what a reader of the numbers must know, such as a collapse that was allowed.
@@ -40,6 +41,7 @@ class Adaptation:
 
     folder: Path
     evaluation: Evaluation
+    evaluated_on: str
     baseline: Evaluation | None
     training: report.TrainingFacts
     notes: tuple[str, ...]
@@ -104,7 +106,7 @@ def adapt(
         story = tell(config, data, base, outcome, command)
         made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
         finish(folder, story, config, made, network)
-        return Adaptation(out, judged.evaluation, baseline, story.training, story.notes)
+        return Adaptation(out, judged.evaluation, story.evaluated_on, baseline, story.training, story.notes)
 
 
 def _judge_words(

@@ -57,10 +57,10 @@ def evaluations(columns: Mapping[str, SliceResult]) -> None:
     console.table("", ("", *columns), rows)
 
 
-def explain(evaluation: Evaluation) -> None:
-    """Say what the columns of an evaluation are, and which threshold and intervals stand in them."""
-    for name, result in evaluation.slices.items():
-        console.paragraph(f"{name}: {result.description}")
+def explain(evaluation: Evaluation, on: str) -> None:
+    """Say what the columns of an evaluation are, all rows those of `on`, and which threshold stands in them."""
+    for name in evaluation.slices:
+        console.paragraph(f"{name}: {_rows(evaluation, name, on)}")
     console.paragraph(f"threshold {evaluation.threshold:.3f} ({evaluation.origin})")
     console.paragraph(f"below each number its {_sure(evaluation)}")
 
@@ -70,7 +70,7 @@ def assessment(done: Assessment) -> None:
     for note in done.notes:
         console.note(note)
     evaluations(done.evaluation.slices)
-    explain(done.evaluation)
+    explain(done.evaluation, done.evaluated_on)
 
 
 def run(done: Adaptation) -> None:
@@ -81,11 +81,12 @@ def run(done: Adaptation) -> None:
     for note in done.notes:
         console.note(note)
     if done.baseline is not None:
-        console.say(f"{after.main.description}, before and after", style="bold")
+        first = _rows(after, next(iter(after.slices)), done.evaluated_on)
+        console.say(f"{first}, before and after", style="bold")
         evaluations({"base as it is": done.baseline.main, "adapted": after.main})
     if done.baseline is None or len(after.slices) > 1:
         evaluations(after.slices)
-    explain(after)
+    explain(after, done.evaluated_on)
 
 
 def parts(manifest: Manifest, dropped: int) -> None:
@@ -266,6 +267,10 @@ def _study_row(run: StudyRun) -> list[str]:
     name = run.name if run.state == "done" else f"{run.name} ({run.state})"
     cells = [_stacked(own[metric]) for metric in _STUDY_METRICS]
     return [name, str(len(run.seeds)), *cells, _stacked(learned["f1"])]
+
+
+def _rows(evaluation: Evaluation, name: str, on: str) -> str:
+    return on if name == "all" else evaluation.slices[name].description
 
 
 def _threshold(threshold: LabelThreshold) -> str:
