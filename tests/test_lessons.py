@@ -256,6 +256,13 @@ def test_a_teacher_that_cannot_be_is_refused_and_nothing_is_written(tiny_bert, c
     assert not (tmp_path / "teacher").exists()
 
 
+def test_columns_of_a_teacher_that_are_empty_are_told_from_none(tiny_bert, csv):
+    source = {"path": str(csv), "columns": {"teacher": {"toxicity": "score"}}}
+    config = tiny.settings(tiny_bert, csv, sources=[source], teach={"kind": "column"})
+    with pytest.raises(DataError, match=r"got none: fill the columns of columns\.teacher"):
+        teach.ask_teacher((), config, silent)
+
+
 # --- the folder
 
 
