@@ -3,11 +3,17 @@
 Two texts belong together when their normalised, case-folded forms are equal, share their first 120 characters, or
 have character 4-gram sets with a Jaccard similarity of at least 0.8; and so does whatever hangs together through a
 third. MinHash with locality-sensitive hashing (Broder 1997; datasketch) proposes pairs, exact sets decide.
+
+A beginning that many texts share is a template that stands before each of them ("Classify the following message: …"):
+by itself it says nothing of what they have in common, and would make one family of all the data. There, twice as many
+characters have to be shared, or twice as many again, until it is the beginning of few. A prompt that circulates is
+not that common: of ToxicChat's 9,685 texts that differ, the most frequent beginning has 9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,6 +27,9 @@ if TYPE_CHECKING:
     from scipy.cluster.hierarchy import DisjointSet
 
 PREFIX_CHARS = 120
+# A beginning of so many texts that differ, and of more than this share of them, is a template's.
+TEMPLATE_TEXTS = 50
+TEMPLATE_SHARE = 0.05
 GRAM_CHARS = 4
 MIN_JACCARD = 0.8
 # 32 bands of 4 rows propose a pair of similarity 0.8 with probability 1 - 5e-8.
@@ -58,15 +67,31 @@ def families(texts: Sequence[str], progress: Progress = silent) -> IntArray:
         first.setdefault(key, position)
     keys = list(first)
     joined = DisjointSet(range(len(keys)))
-    heads: dict[str, int] = {}
-    for number, key in enumerate(keys):
-        if len(key) >= PREFIX_CHARS:
-            joined.merge(heads.setdefault(key[:PREFIX_CHARS], number), number)
+    for kin in _alike_at_first(keys):
+        for number in kin[1:]:
+            joined.merge(kin[0], number)
     _join_similar(keys, joined, progress)
     # Keys stand in the order of their first texts, so the first key met of a family has its first text.
     head: dict[int, int] = {}
     family = {key: head.setdefault(joined[number], first[key]) for number, key in enumerate(keys)}
     return np.array([family[key] for key in keyed], dtype=np.int64)
+
+
+def _alike_at_first(keys: Sequence[str]) -> Iterator[list[int]]:
+    """Give the positions of texts that share their beginning, as much of it as is no template."""
+    chars, left = PREFIX_CHARS, list(range(len(keys)))
+    while left:
+        starting: defaultdict[str, list[int]] = defaultdict(list)
+        for number in left:
+            if len(keys[number]) >= chars:
+                starting[keys[number][:chars]].append(number)
+        left = []
+        for kin in starting.values():
+            if len(kin) >= TEMPLATE_TEXTS and len(kin) > TEMPLATE_SHARE * len(keys):
+                left += kin
+            else:
+                yield kin
+        chars *= 2
 
 
 def _join_similar(keys: Sequence[str], joined: DisjointSet[int], progress: Progress) -> None:

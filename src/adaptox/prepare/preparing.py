@@ -72,8 +72,9 @@ def mark_families(
         progress: told now and then.
 
     Returns:
-        The examples in the same order; `group` is the id of the family's first example. Turns of the role system
-        do not count, or conversations that share one would all be one family.
+        The examples in the same order; `group` is the id of the family's first example. Where a user speaks, only
+        that counts: conversations that share a user's prompt are kin, those that share a system turn, a bot's
+        greeting or its stock answer are not, or all of a bot's would be one family.
 
     Raises:
         MissingExtraError: an optional package is not installed.
@@ -161,6 +162,16 @@ def _lost(cleaned: Cleaned, rows: int) -> str:
 
 
 def _said(conversation: Conversation, text: TextConfig) -> str:
+    """Give what families are found by: of the turns that are read, a user's; else any but the system's; else all.
+
+    A user's turns stand without their role, so that a long prompt is kin of a conversation that begins with it.
+    """
+    user = tuple(turn for turn in conversation.turns if turn.role == "user")
+    read = user[-1:] if text.turns == "last-user" else user
+    asked = "\n".join(render(Conversation((turn,)), text).text for turn in read)
+    # A picture alone is an empty text here, and empty texts are no kin.
+    if asked.strip():
+        return asked
     turns = tuple(turn for turn in conversation.turns if turn.role != "system") or conversation.turns
     return render(Conversation(turns), text).text
 
