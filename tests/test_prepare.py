@@ -21,6 +21,7 @@ from adaptox.prepare import Prepared, data_sha256, families, mark_families, prep
 from adaptox.prepare.clean import Row, clean
 from adaptox.prepare.families import TEMPLATE_TEXTS
 from adaptox.prepare.language import _detector, foreign
+from adaptox.prepare.large import notes
 from adaptox.prepare.parts import Parts, _check_families
 from adaptox.prepare.split import held_out
 from adaptox.records import Conversation, Example
@@ -560,6 +561,56 @@ def test_balancing_samples_train_and_nothing_else():
     assert balanced.manifest.steps[-1].name == "balanced sample of train"
 
 
+# --- what is said of large families
+
+
+def of_sizes(*sizes: int, only: int = 100, **more: object) -> list[Example]:
+    """Families of these sizes, and rows that stand alone; every fifth row is positive."""
+    said = []
+    for number, size in enumerate(sizes):
+        start = rows(1, start=1000 + number)[0].conversation.turns[0].content * 3
+        said += [start + "!" * ending for ending in range(size)]
+    said += [item.conversation.turns[0].content for item in rows(only)]
+    return [example(number, text, int(number % 5 == 0), **more) for number, text in enumerate(said)]
+
+
+def test_a_family_that_holds_much_of_the_data_is_told_with_the_way_to_split_it():
+    (note,) = done(of_sizes(20, only=200)).notes
+    assert note == (
+        "One prompt family, that of t/0, holds 20 of 220 rows (9%) and is in one part whole: its texts begin "
+        'alike, or are near-copies. prepare.group = "none" splits it, and near-copies then stand on both sides.'
+    )
+    assert done(of_sizes(20, only=200), PrepareConfig(language="any", group="none")).notes == ()
+    assert done(of_sizes(10, only=200)).notes == ()
+
+
+def test_a_part_that_misses_its_share_because_families_stay_whole_is_told():
+    held = [replace(item, group="t/0") for item in rows(100)]
+    train, validation = rows(85, start=100), rows(15, start=300)
+    train, validation = ([replace(item, group=item.id) for item in part] for part in (train, validation))
+    large_, missed = notes(train, validation, held, ANY, "toxicity")
+    assert large_.startswith("One prompt family, that of t/0, holds 100 of 200 rows (50%)")
+    assert missed == (
+        "prepare.test_fraction asks for 30% of the rows, and test has 100 of 200 (50%), as prompt families stay "
+        "whole. "
+        'prepare.group = "none" splits them, and near-copies then stand on both sides.'
+    )
+
+
+def test_of_a_split_that_was_published_nothing_is_said():
+    test = rows(20, start=500, split="test")
+    official = PrepareConfig(language="any", split="official")
+    (note,) = done([*of_sizes(20, split="train"), *test], official).notes
+    assert "holds 20 of 120 rows" in note
+    validation = rows(20, start=700, split="validation")
+    assert done([*of_sizes(20, split="train"), *validation, *test], official).notes == ()
+
+
+def test_a_balanced_sample_of_train_is_no_missed_share():
+    pairs = of_sizes(*[2] * 20, only=100)
+    assert done(pairs, PrepareConfig(language="any", sample="balanced")).notes == ()
+
+
 # --- refusals
 
 
@@ -574,7 +625,13 @@ def test_what_cannot_be_split_is_refused_with_what_to_change():
     )
     copies = [example(n, "you silly goose, go away" + "!" * n, 1) for n in range(8)]
     negative = [replace(item, labels={"toxicity": 0}) for item in rows(40, start=100)]
-    assert "got 1 among 48" in refusal([*copies, *negative])
+    assert refusal([*copies, *negative]).endswith(
+        "got 1 among 48 labelled rows: one family holds 8 of the 8 rows with toxicity = 1, as their texts begin "
+        'alike or are near-copies; prepare.group = "none" splits it, and near-copies then stand on both sides'
+    )
+    # Two rows cannot be in three parts, whatever is kept whole.
+    assert refusal([*copies[:2], *negative]).endswith("give more data, or map toxicity to another column")
+    assert len(done([*copies, *negative], PrepareConfig(language="any", group="none")).test) == 14
 
 
 def test_a_validation_part_without_positives_says_to_raise_its_share():
@@ -587,6 +644,16 @@ def test_a_validation_part_without_positives_says_to_raise_its_share():
 def test_a_published_test_split_without_the_label_is_refused():
     test = [example(900, "some text", None, split="test")]
     assert "no row of test has the label toxicity" in refusal([*rows(40, split="train"), *test], split="official")
+
+
+def test_a_part_without_a_class_that_one_family_holds_names_the_family():
+    copies = [example(n, "you silly goose, go away" + "!" * n, 1) for n in range(9)]
+    alone = [replace(item, labels={"toxicity": 1}) for item in rows(2, start=50)]
+    negative = [replace(item, labels={"toxicity": 0}) for item in rows(200, start=100)]
+    said = refusal([*copies, *alone, *negative], validation_fraction=0.02)
+    assert said.startswith("validation has no positive for toxicity")
+    assert "one family holds 9 of the 11 rows with toxicity = 1" in said
+    assert 'prepare.group = "none" splits it' in said
 
 
 def test_a_crossing_family_would_end_the_run():

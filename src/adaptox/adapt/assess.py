@@ -107,7 +107,8 @@ def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -
     apart = own or not seen.shares_sources(config, manifest) or seen.is_kept_apart(config, manifest)
     note = f"The bundle {manifest.name} learned from some of these sources: test rows may be among what it saw."
     words = "the test part that these settings make"
-    return _Rows(data.prepared.test, words, data.official, () if apart else (note,))
+    notes = (*(() if apart else (note,)), *data.prepared.notes)
+    return _Rows(data.prepared.test, words, data.official, notes)
 
 
 def _as_it_was_split(config: Config, manifest: bundles.Manifest) -> Config:

@@ -181,7 +181,7 @@ def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, 
             "near-copy in train, so the result is flattering."
         )
     read = (note for reading in data.readings for note in reading.origin.notes)
-    return (*notes, *_foreign(data), *cautions(data, config), *read)
+    return (*notes, *_foreign(data), *data.prepared.notes, *cautions(data, config), *read)
 
 
 def _foreign(data: Data) -> tuple[str, ...]:

@@ -125,6 +125,8 @@ def prepare(given: ToPrepare, changes: Set = None, out: OutData = None, overwrit
     folder = out or Path("runs") / f"{chosen.name}-data"
     with console.progress() as progress:
         prepared = prepare_only(chosen, folder, overwrite, progress)
+    for note in prepared.notes:
+        console.note(note)
     tables.parts(prepared.manifest, len(prepared.dropped))
     console.say(f"manifest {folder / 'manifest.json'}")
 

@@ -4,10 +4,10 @@ Two texts belong together when their normalised, case-folded forms are equal, sh
 have character 4-gram sets with a Jaccard similarity of at least 0.8; and so does whatever hangs together through a
 third. MinHash with locality-sensitive hashing (Broder 1997; datasketch) proposes pairs, exact sets decide.
 
-A beginning that many texts share is a template that stands before each of them ("Classify the following message: …"):
-by itself it says nothing of what they have in common, and would make one family of all the data. There, twice as many
+A beginning that many texts share is a template before each of them ("Classify the following message: …"): by itself
+it says nothing of what they have in common, and would make one family of all the data. There, twice as many
 characters have to be shared, or twice as many again, until it is the beginning of few. A prompt that circulates is
-not that common: of ToxicChat's 9,685 texts that differ, the most frequent beginning has 9.
+not that common: of ToxicChat's 9,685 texts that differ, 9 share the most frequent beginning.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import numpy as np
 
 from adaptox.config import PrepareConfig
 from adaptox.errors import DataError, RunError
+from adaptox.prepare.large import largest_in_class
 from adaptox.prepare.split import held_out
 from adaptox.records import Example, Split
 
@@ -59,7 +60,7 @@ def official(
         parts = Parts(_in(train, "train"), validation, tuple(test), ())
     else:
         parts = replace(_carved(own, 0.0, config, target, seed), test=tuple(test))
-    return _checked(_helped(parts, kept), target)
+    return _checked(_helped(parts, kept), (*parts.train, *parts.validation), config, target)
 
 
 def resplit(kept: Sequence[Example], config: PrepareConfig, target: str, seed: int) -> Parts:
@@ -76,7 +77,8 @@ def resplit(kept: Sequence[Example], config: PrepareConfig, target: str, seed: i
         RunError: a family crosses the split.
     """
     own = [example for example in kept if not example.only_train]
-    return _checked(_helped(_carved(own, config.test_fraction, config, target, seed), kept), target)
+    parts = _carved(own, config.test_fraction, config, target, seed)
+    return _checked(_helped(parts, kept), own, config, target)
 
 
 def balanced(train: Sequence[Example], target: str, seed: int) -> tuple[Example, ...]:
@@ -152,9 +154,10 @@ def _check_supply(labelled: Sequence[Example], target: str, parts: int, by_famil
         own = [example for example in labelled if example.labels[target] == label]
         there = len({example.group for example in own}) if by_family else len(own)
         if there < parts:
+            large = largest_in_class(labelled, target, label, parts) if by_family else ""
             raise DataError(
                 f"expected at least {parts} {unit} with {target} = {label}, one for each part, got {there} among "
-                f"{len(labelled)} labelled rows: give more data, or map {target} to another column"
+                f"{len(labelled)} labelled rows: {large or f'give more data, or map {target} to another column'}"
             )
 
 
@@ -170,23 +173,23 @@ def _check_families(parts: Parts) -> None:
         )
 
 
-def _checked(parts: Parts, target: str) -> Parts:
+def _checked(parts: Parts, dealt: Sequence[Example], config: PrepareConfig, target: str) -> Parts:
+    """Check the classes of the parts; `dealt` are the rows that were split here."""
     advice = {
         "train": "lower prepare.test_fraction and prepare.validation_fraction",
         "validation": "raise prepare.validation_fraction",
         "test": "raise prepare.test_fraction",
     }
     for name, part in (("train", parts.train), ("validation", parts.validation)):
-        _check_classes(name, part, target, advice[name])
+        for label, word in ((1, "positive"), (0, "negative")):
+            if not any(example.labels.get(target) == label for example in part):
+                labelled = [example for example in dealt if target in example.labels]
+                large = largest_in_class(labelled, target, label, 3) if config.group == "family" else ""
+                raise DataError(
+                    f"{name} has no {word} for {target} among its {len(part)} rows: "
+                    f"{large or f'{advice[name]}, or give more data'}"
+                )
     # A published test part is taken as it is, and an empty one was asked for.
     if parts.test and not any(target in example.labels for example in parts.test):
         raise DataError(f"no row of test has the label {target}: map it in columns.labels")
     return parts
-
-
-def _check_classes(name: str, part: Sequence[Example], target: str, advice: str) -> None:
-    for label, word in ((1, "positive"), (0, "negative")):
-        if not any(example.labels.get(target) == label for example in part):
-            raise DataError(
-                f"{name} has no {word} for {target} among its {len(part)} rows: {advice}, or give more data"
-            )

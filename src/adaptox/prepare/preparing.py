@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from adaptox.config import PrepareConfig, TextConfig
 from adaptox.errors import DataError, nearest
+from adaptox.prepare import large
 from adaptox.prepare.clean import EXCERPT_CHARS, Cleaned, Row, clean, step
 from adaptox.prepare.families import families
 from adaptox.prepare.parts import Parts, balanced, official, resplit
@@ -190,7 +191,18 @@ def _prepared(work: _Work) -> Prepared:
     order = {example.id: position for position, example in enumerate(work.marked)}
     dropped = sorted((*work.cleaned.dropped, *unplaced), key=lambda item: order[item.id])
     manifest = _manifest(replace(work, parts=parts), tuple(steps))
-    return Prepared(parts.train, parts.validation, parts.test, tuple(dropped), manifest)
+    return Prepared(parts.train, parts.validation, parts.test, tuple(dropped), manifest, _notes(work))
+
+
+def _notes(work: _Work) -> tuple[str, ...]:
+    """Say what a large family did to the split, where one was made."""
+    parts, published = work.parts, work.config.split == "official"
+    if published and any(
+        row.example.split == "validation" and not row.example.only_train for row in work.cleaned.kept
+    ):
+        return ()
+    test = () if published else parts.test
+    return large.notes(parts.train, parts.validation, test, work.config, work.target)
 
 
 def _unplaced(example: Example, work: _Work) -> Dropped:

@@ -142,6 +142,7 @@ class Prepared:
         test: may be empty.
         dropped: rows that cleaning took out, in the order of the input.
         manifest: all of it in numbers.
+        notes: what a reader must know of the split, such as a family that holds much of the data.
     """
 
     train: tuple[Example, ...]
@@ -149,3 +150,4 @@ class Prepared:
     test: tuple[Example, ...]
     dropped: tuple[Dropped, ...]
     manifest: Manifest
+    notes: tuple[str, ...] = ()

@@ -59,6 +59,7 @@ def _panel(runs: Sequence[Planned], progress: Progress) -> Panel:
     ]
     taught_by = dict.fromkeys(run.config.distill.teacher for run in runs if run.config.distill.targets)
     teachers = [whose(Path(folder)) for folder in taught_by if folder]
+    notes += data.prepared.notes
     notes += dict.fromkeys(caution for run in runs for caution in cautions(data, run.config))
     notes += [*teachers, *(note for reading in data.readings for note in reading.origin.notes)]
     texts = {

@@ -22,6 +22,7 @@ from adaptox import bundle as bundles
 from adaptox import model, train
 from adaptox.config import Config
 from adaptox.errors import DataError, storage_errors
+from adaptox.prepare import largest_in_class
 from adaptox.records import Example, IntArray, Progress, Scores
 from adaptox.scorers import TorchScorer
 
@@ -76,9 +77,11 @@ def split_folds(rows: Sequence[Example], config: Config, folds: int, setting: st
     for value in (0, 1):
         there = len({group for group, own in zip(groups, truth, strict=True) if own == value})
         if there < folds:
+            whole = config.prepare.group == "family"
+            large = largest_in_class(rows, target, value, folds) if whole else ""
             raise DataError(
                 f"{setting} = {folds} needs as many families of rows with {target} = {value}, got {there}: "
-                "lower it, or give more data"
+                f"{large or 'lower it, or give more data'}"
             )
     fold_of = np.empty(len(rows), dtype=np.int64)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=config.data_seed)
