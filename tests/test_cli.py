@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny
@@ -17,9 +18,10 @@ from adaptox.adapt import adapt
 from adaptox.adapt import run as running
 from adaptox.cli import console, tables
 from adaptox.cli.settings import OF_THE_BUNDLE, OF_TRAINING, settings
-from adaptox.config import START, Config
+from adaptox.config import START, Config, EvaluateConfig
 from adaptox.errors import ConfigError
-from adaptox.records import Conversation, Verdict
+from adaptox.evaluate import evaluate
+from adaptox.records import Conversation, Example, Verdict
 from adaptox.sources import catalogue
 
 VERBS = ("train", "prepare", "evaluate", "predict", "study", "teach", "sources", "inspect", "demo")
@@ -357,6 +359,21 @@ def test_five_slices_fit_eighty_columns(shell, run, terminal, capsys):
     printed = capsys.readouterr().out
     assert widest(printed) <= 80
     assert "…" not in printed
+
+
+@pytest.mark.parametrize(
+    ("families", "said"), [(1, "no intervals"), (5, "no intervals"), (6, "below each number its")]
+)
+def test_an_interval_is_promised_only_where_there_are_families_for_it(capsys, families, said):
+    rows = [
+        Example(str(n), Conversation.of("hm"), {"toxicity": n % 2}, group=f"family {n % families}")
+        for n in range(60)
+    ]
+    probs = np.linspace(0.1, 0.9, len(rows))
+    tables.explain(evaluate(rows, probs, "toxicity", 0.5, "0.5", EvaluateConfig(resamples=100), 0))
+    last = " ".join(capsys.readouterr().out.split()).rpartition("(0.5) ")[2]
+    assert last.startswith(said)
+    assert ("fewer than 6 families of prompts that repeat one another" in last) == (families < 6)
 
 
 def adapt_result(run: Path):

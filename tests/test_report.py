@@ -423,6 +423,18 @@ def test_a_long_text_is_cut_and_says_so(story):
     assert len(page.render_html(dataclasses.replace(story, texts=long), ())) < 500_000
 
 
+def test_where_there_are_too_few_families_no_brackets_are_promised():
+    examples, truth = rows(60, 1, 0.3)
+    few = tuple(dataclasses.replace(item, group=f"family-{index % 5}") for index, item in enumerate(examples))
+    said = phrases.confidence_sentence(scored(few, truth, 2, official=False))
+    assert said == "There are no intervals, as the rows are of fewer than 6 prompt families."
+    one = tuple(dataclasses.replace(item, twin=index > 3) for index, item in enumerate(examples))
+    said = phrases.confidence_sentence(scored(one, truth, 2))
+    assert said.startswith("Brackets are 95")
+    assert said.endswith("There are none for T, whose rows are of fewer than 6 prompt families.")
+    assert "none" not in phrases.confidence_sentence(scored(*rows(400, 1), 2))
+
+
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -28,6 +28,7 @@ from adaptox.evaluate import METRICS, ScoredRows, holm
 from adaptox.records import silent
 from adaptox.study import StudyConfig, load_study, pairs, plan, worker
 from adaptox.study.keys import Keys
+from adaptox.study.mistakes import _Cell, _share
 from adaptox.study.pairs import resamples_for
 from adaptox.study.panels import read_panels, whose
 from adaptox.study.paper import PAPER
@@ -500,6 +501,17 @@ def test_rows_that_a_random_split_leaks_are_a_slice_and_a_kind_of_mistakes(tiny_
         assert 0 < rest.n < everything.n
     leaked = [share.n for share in story.error_shares if share.rows == "near-copies of training rows"]
     assert sum(leaked) == len(story.runs) * (everything.n - rest.n)
+
+
+@pytest.mark.parametrize(("of", "known"), [(1, False), (5, False), (6, True)])
+def test_the_share_of_a_handful_of_rows_has_no_interval(of, known):
+    among = np.arange(30) < of
+    groups = tuple(f"family {n}" for n in range(30))
+    own = SimpleNamespace(rows=SimpleNamespace(groups=groups), confidence=0.95)
+    result = SimpleNamespace(run=SimpleNamespace(panel="", name="one"), seeds=[SimpleNamespace(own=own)])
+    share = _share(_Cell(result, "miss", "all", among, np.zeros(30, dtype=np.bool_)), np.zeros(100)).share
+    assert share.value == 0
+    assert math.isfinite(share.low) == math.isfinite(share.high) == known
 
 
 def test_every_teacher_of_a_panel_is_named_whichever_run_has_it(tiny_bert, csv):

@@ -13,9 +13,9 @@ from adaptox import bundle as bundles
 from adaptox.cli import console
 from adaptox.decide import Decider, LabelThreshold
 from adaptox.errors import RunError
-from adaptox.evaluate import Evaluation, Interval, SliceResult
+from adaptox.evaluate import FEWEST_FAMILIES, Evaluation, Interval, SliceResult, few_families
 from adaptox.records import Conversation, Verdict
-from adaptox.report.phrases import DASH, bracket, count, duration, metric, number, with_interval
+from adaptox.report.phrases import DASH, bracket, count, duration, listed, metric, number, with_interval
 
 if TYPE_CHECKING:
     from adaptox.adapt import Adaptation, Assessment, Lesson, Plan
@@ -62,7 +62,7 @@ def explain(evaluation: Evaluation, on: str) -> None:
     for name in evaluation.slices:
         console.paragraph(f"{name}: {_rows(evaluation, name, on)}")
     console.paragraph(f"threshold {evaluation.threshold:.3f} ({evaluation.origin})")
-    console.paragraph(f"below each number its {_sure(evaluation)}")
+    console.paragraph(_sure(evaluation))
 
 
 def assessment(done: Assessment) -> None:
@@ -222,7 +222,7 @@ def demo(shown: Demo) -> None:
             for model in shown.models
         ],
     )
-    console.paragraph(f"Below each number its {_sure(first)}; trained: share of the parameters.")
+    console.paragraph(f"{_sure(first)}; trained: share of the parameters")
     console.say("")
     console.table(
         "What they say: the probability that it is toxic, and the decision",
@@ -296,4 +296,10 @@ def _defined(stored: Mapping[str, float | None]) -> dict[str, float]:
 
 
 def _sure(evaluation: Evaluation) -> str:
-    return f"{100 * evaluation.confidence:.0f} % interval, from {count(evaluation.resamples)} bootstrap resamples"
+    """Say what stands below a number, or why nothing does."""
+    few = [name for name in few_families(evaluation.rows) if name in evaluation.slices]
+    too_few = f"fewer than {FEWEST_FAMILIES} families of prompts that repeat one another"
+    if len(few) == len(evaluation.slices):
+        return f"no intervals: the rows are of {too_few}"
+    size = f"{100 * evaluation.confidence:.0f} % interval, from {count(evaluation.resamples)} bootstrap resamples"
+    return f"below each number its {size}{f'; {listed(few)}: none, as of {too_few}' if few else ''}"

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from adaptox.evaluate.curves import precision_recall
 from adaptox.evaluate.kept import rows_from_parquet, rows_to_parquet
-from adaptox.evaluate.measure import bootstrap, evaluate, measure
+from adaptox.evaluate.measure import bootstrap, evaluate, few_families, measure
 from adaptox.evaluate.paired import compare, holm, mcnemar
 from adaptox.evaluate.provenance import commit, hardware
+from adaptox.evaluate.resample import FEWEST_FAMILIES
 from adaptox.evaluate.values import (
     BETTER_WHEN_LOWER,
     METRICS,
@@ -28,6 +29,7 @@ from adaptox.evaluate.written import interval_json, to_json
 
 __all__ = [
     "BETTER_WHEN_LOWER",
+    "FEWEST_FAMILIES",
     "METRICS",
     "Comparison",
     "Evaluation",
@@ -41,6 +43,7 @@ __all__ = [
     "commit",
     "compare",
     "evaluate",
+    "few_families",
     "hardware",
     "holm",
     "interval_json",

@@ -118,8 +118,13 @@ def bootstrap(rows: ScoredRows, threshold: float, resamples: int, seed: int) -> 
             measured = weighted_metrics(ready[name], weights[:, positions[name]])
             chunks.append(np.stack([measured[metric] for metric in METRICS]))
     drawn = {name: np.concatenate(chunks, axis=1) for name, chunks in draws.items()}
-    few = {name for name, member in rows.slices.items() if families(rows.groups, member) < FEWEST_FAMILIES}
+    few = few_families(rows)
     return {name: np.full_like(one, np.nan) if name in few else one for name, one in drawn.items()}
+
+
+def few_families(rows: ScoredRows) -> tuple[str, ...]:
+    """Name the slices of fewer than `FEWEST_FAMILIES` families, whose numbers have no interval."""
+    return tuple(name for name, member in rows.slices.items() if families(rows.groups, member) < FEWEST_FAMILIES)
 
 
 def _summarise(name: str, rows: ScoredRows, threshold: float, draws: FloatArray, confidence: float) -> SliceResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from adaptox.evaluate import FEWEST_FAMILIES, few_families
 from adaptox.evaluate.values import Comparison, Evaluation, Interval, SliceResult
 from adaptox.labels import JAILBREAKING, TOXICITY
 
@@ -212,8 +213,13 @@ def words_sentence(weights: int, gain: Comparison) -> str:
 
 
 def confidence_sentence(evaluation: Evaluation) -> str:
-    """Say what the brackets are."""
-    return (
+    """Say what the brackets are, or why there are none."""
+    few = [name for name in few_families(evaluation.rows) if name in evaluation.slices]
+    too_few = f"are of fewer than {FEWEST_FAMILIES} prompt families"
+    if len(few) == len(evaluation.slices):
+        return f"There are no intervals, as the rows {too_few}."
+    brackets = (
         f"Brackets are {100 * evaluation.confidence:.0f}{_GAP}% intervals from {count(evaluation.resamples)} "
         "bootstrap resamples of whole prompt families."
     )
+    return f"{brackets} There are none for {listed(few)}, whose rows {too_few}." if few else brackets

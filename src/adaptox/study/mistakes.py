@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from adaptox.evaluate import ScoredRows
-from adaptox.evaluate.resample import draw_weights, interval
+from adaptox.evaluate.resample import FEWEST_FAMILIES, draw_weights, families, interval
 from adaptox.records import BoolArray, FloatArray
 from adaptox.report.study.values import LISTED_MISTAKES, ErrorShare, StudyMistake
 from adaptox.study.results import TWIN_FREE, Result
@@ -46,7 +46,7 @@ def common_mistakes(results: Sequence[Result], texts: Mapping[str, Mapping[str, 
 def error_shares(
     results: Sequence[Result], texts: Mapping[str, Mapping[str, str]], seed: int
 ) -> tuple[ErrorShare, ...]:
-    """Say how often each kind of row is decided wrongly, with intervals over families.
+    """Say how often each kind of row is decided wrongly, with intervals over families unless there are few.
 
     Args:
         results: of all panels; each run is judged by its first seed.
@@ -145,7 +145,8 @@ def _cells(result: Result, kinds: Mapping[str, BoolArray]) -> Iterator[_Cell]:
 def _share(cell: _Cell, draws: FloatArray) -> ErrorShare:
     run, own = cell.result.run, cell.result.seeds[0].own
     n = int(cell.among.sum())
-    share = interval(float(cell.wrong.sum() / n), draws, own.confidence)
+    few = families(own.rows.groups, cell.among) < FEWEST_FAMILIES
+    share = interval(float(cell.wrong.sum() / n), np.full_like(draws, np.nan) if few else draws, own.confidence)
     return ErrorShare(run.panel, run.name, cell.kind, cell.name, n, share)
 
 
