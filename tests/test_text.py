@@ -91,6 +91,7 @@ def test_a_single_turn_is_its_content_and_nothing_else():
 def test_several_turns_stand_in_order_behind_their_roles():
     assert rendered(TALK) == "system: be brief user: hello assistant: hi user: a joke?"
     assert rendered(TALK, turns="user") == "user: hello user: a joke?"
+    assert rendered(TALK, turns="conversation") == "user: hello assistant: hi user: a joke?"
 
 
 def test_the_last_user_turn_can_be_read_alone():
@@ -101,6 +102,12 @@ def test_the_last_user_turn_can_be_read_alone():
 def test_without_a_user_turn_what_there_is_is_read(turns, expected):
     talk = Conversation.of([{"role": "assistant", "content": text} for text in ("one", "two")])
     assert rendered(talk, turns=turns) == expected
+
+
+def test_a_system_turn_alone_is_read():
+    assert (
+        rendered(Conversation.of([{"role": "system", "content": "be brief"}]), turns="conversation") == "be brief"
+    )
 
 
 def test_normalisation_can_be_left_out():

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from adaptox.config import TextConfig
-from adaptox.records import Conversation
+from adaptox.records import Conversation, Turn
 
 # Pictographs of emoji sequences; none of them changes under NFKC.
 _EMOJI = "[\u2190-\u21ff\u2600-\u27bf\u2b00-\u2bff\U0001f300-\U0001faff]"
@@ -60,6 +60,18 @@ def normalise(text: str) -> Rendered:
     return Rendered(text, tuple(changes))
 
 
+def turns_read(conversation: Conversation, config: TextConfig) -> tuple[Turn, ...]:
+    """Choose the turns that are read; at least one, even where none has the role that is asked for."""
+    turns = conversation.turns
+    if config.turns == "last-user":
+        return tuple(turn for turn in turns if turn.role == "user")[-1:] or turns[-1:]
+    if config.turns == "user":
+        return tuple(turn for turn in turns if turn.role == "user") or turns
+    if config.turns == "conversation":
+        return tuple(turn for turn in turns if turn.role != "system") or turns
+    return turns
+
+
 def render(conversation: Conversation, config: TextConfig) -> Rendered:
     """Render a conversation as one text.
 
@@ -70,10 +82,6 @@ def render(conversation: Conversation, config: TextConfig) -> Rendered:
         conversation: one or more turns.
         config: which turns are read, and whether they are normalised.
     """
-    turns = conversation.turns
-    if config.turns == "last-user":
-        turns = tuple(turn for turn in turns if turn.role == "user")[-1:] or turns[-1:]
-    elif config.turns == "user":
-        turns = tuple(turn for turn in turns if turn.role == "user") or turns
+    turns = turns_read(conversation, config)
     text = turns[0].content if len(turns) == 1 else "\n".join(f"{turn.role}: {turn.content}" for turn in turns)
     return normalise(text) if config.normalise else Rendered(text, ())

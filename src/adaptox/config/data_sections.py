@@ -96,8 +96,8 @@ class PrepareConfig(Section):
 class TextConfig(Section):
     """How a conversation becomes one text. Stored in the bundle, used everywhere."""
 
-    turns: Literal["all", "user", "last-user"] = "all"
-    """Which turns are read."""
+    turns: Literal["all", "conversation", "user", "last-user"] = "all"
+    """Which turns are read; conversation is all but those of the system."""
     normalise: bool = True
     """Unicode NFKC, no invisible characters, single spaces."""
 
