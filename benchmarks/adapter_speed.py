@@ -36,12 +36,13 @@ def read_batches(folder: Path, settings: Config, number: int) -> list[Batch]:
     base = model.load_base(settings.base, settings.label_set, settings.seed)
     encoder = train.encoder_for(base, settings)
     found = sources.read(SourceConfig(reader="toxic-chat", path=str(folder))).examples
-    heads = sorted(encoder.heads([row.conversation for row in found if row.split == "train"]), key=len)
+    read = encoder.one_window([row.conversation for row in found if row.split == "train"])
+    windows = sorted((one.windows[0] for one in read), key=len)
     size = settings.train.batch_size
-    step = (len(heads) - size) // (number - 1)
+    step = (len(windows) - size) // (number - 1)
     batches = []
     for start in range(0, step * number, step):
-        padded = encoder.pad(heads[start : start + size])
+        padded = encoder.pad(windows[start : start + size])
         batches.append(
             {
                 "input_ids": torch.from_numpy(padded.input_ids),

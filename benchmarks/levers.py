@@ -14,17 +14,15 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from tokenizers import Tokenizer
 from transformers import Trainer
 
 from adaptox import model
 from adaptox.config import DistillConfig, TeachConfig, TrainConfig
 from adaptox.encode import Encoder
 from adaptox.errors import ConfigError, nearest
-from adaptox.records import Conversation, Example
+from adaptox.records import Example
 from adaptox.teach import CrossFit, Held
 from adaptox.teach.crossfit import crossfit
-from adaptox.text import render
 from adaptox.train import fitting, settings
 from adaptox.train.rows import Epochs, Row
 from adaptox.train.trainer import TARGETS, ModerationTrainer
@@ -35,8 +33,6 @@ _DECAY = 0.85
 _STEP = 0.5
 # How many dropouts, and what share of the pooled text each drops.
 _SAMPLES, _DROPOUT = 5, 0.3
-# Of a text that is too long, the first quarter of the room goes to its beginning, as in 128 + 382 of 510 tokens.
-_HEAD = 4
 # The share of tokens that a reading leaves out.
 _DROPPED = 0.1
 # Width of the layer that attention weighs tokens by.
@@ -207,20 +203,7 @@ def _attention_pooling() -> list[Patch]:
 
 def _head_and_tail() -> list[Patch]:
     """Learn from the beginning and the end of a long text (arXiv 1905.05583); scoring reads all of it."""
-
-    def heads(self: Encoder, conversations: Sequence[Conversation]) -> tuple[tuple[int, ...], ...]:
-        whole = Tokenizer.from_str(self.tokenizer.to_str())
-        whole.no_truncation()
-        texts = [render(conversation, self.text).text for conversation in conversations]
-        return tuple(_shortened(one.ids, self.config.max_tokens) for one in whole.encode_batch_fast(texts))
-
-    return [(Encoder, "heads", heads)]
-
-
-def _shortened(ids: Sequence[int], longest: int) -> tuple[int, ...]:
-    """Keep one special token and the beginning, the end and another special token."""
-    head = 1 + (longest - 2) // _HEAD
-    return tuple(ids) if len(ids) <= longest else (*ids[:head], *ids[head - longest :])
+    return [(Encoder, "keep_of", lambda self, conversation: "head-tail")]
 
 
 def _token_dropping() -> list[Patch]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -205,6 +206,16 @@ def test_another_version_is_named_with_ours(saved):
     path.write_text(json.dumps({**json.loads(path.read_text()), "schema_version": 99}))
     with pytest.raises(BundleError, match=r"schema version 99, this adaptox \(\S+\) reads 1"):
         bundle.load(saved)
+
+
+def test_a_setting_that_came_later_has_its_default(saved):
+    path = saved / bundle.MANIFEST
+    written = json.loads(path.read_text())
+    del written["encode"]["keep"]
+    unsealed = json.dumps({**written, "sha256": "0" * 64}).encode()
+    sha256 = hashlib.sha256(unsealed).hexdigest()
+    path.write_bytes(unsealed.replace(b"0" * 64, sha256.encode(), 1))
+    assert bundle.load(saved).manifest.encode == EncodeConfig(keep="auto")
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '"bundle"', '{"schema_version": 1}', "\xff"])

@@ -1,4 +1,4 @@
-"""Texts to tokens: nothing is lost, nothing is too long, and training reads what scoring reads first."""
+"""Texts to tokens: nothing is lost, nothing is too long, and training reads of a long text what it is told to."""
 
 from __future__ import annotations
 
@@ -26,13 +26,27 @@ def word_tokenizer() -> Tokenizer:
     return made
 
 
-def encoder(max_tokens=16, stride=4, overflow="windows", max_positions=None):
-    config = EncodeConfig(max_tokens=max_tokens, stride=stride, overflow=overflow)
-    return Encoder(word_tokenizer(), PAD, config, TextConfig(), max_positions)
+def encoder(max_tokens=16, stride=4, overflow="windows", max_positions=None, tokenizer=None, **others):
+    config = EncodeConfig(max_tokens=max_tokens, stride=stride, overflow=overflow, **others)
+    return Encoder(tokenizer or word_tokenizer(), PAD, config, TextConfig(), max_positions)
 
 
 def text(words):
     return Conversation.of(" ".join(f"w{n}" for n in range(words)))
+
+
+def talk(words):
+    """Make a conversation of two turns, of so many words together, the roles among them."""
+    said = [f"w{n}" for n in range(words)]
+    said[0], said[-2] = "user:", "assistant:"
+    first, last = " ".join(said[1:-2]), said[-1]
+    return Conversation.of([{"role": "user", "content": first}, {"role": "assistant", "content": last}])
+
+
+def learned(reader, conversation):
+    """Give the tokens that training reads."""
+    ((window,),) = (one.windows for one in reader.one_window([conversation]))
+    return window
 
 
 @st.composite
@@ -65,17 +79,75 @@ def test_truncate_reads_the_first_window_and_says_so():
     assert long.windows[0] == short.windows[0]
 
 
+@pytest.mark.parametrize("keep", ["auto", "head", "tail", "head-tail"])
+def test_truncate_reads_what_training_reads(keep):
+    reader = encoder(overflow="truncate", keep=keep)
+    conversations = [text(3), text(100), talk(9), talk(100)]
+    assert reader.encode(conversations) == reader.one_window(conversations)
+
+
 @pytest.mark.parametrize("overflow", ["windows", "truncate"])
-def test_training_reads_the_first_window(overflow):
-    texts = [text(3), text(100), text(0)]
-    reader = encoder(overflow=overflow)
-    assert reader.heads(texts) == tuple(encoded.windows[0] for encoded in reader.encode(texts))
+@pytest.mark.parametrize("keep", ["auto", "head"])
+def test_of_a_single_turn_training_reads_the_first_window_token_for_token(overflow, keep):
+    texts = [text(3), text(100), text(0), text(14), text(15)]
+    reader = encoder(overflow=overflow, keep=keep)
+    first = tuple(encoded.windows[0] for encoded in reader.encode(texts))
+    assert tuple(learned(reader, one) for one in texts) == first
+    assert first[1] == (CLS, *range(4, 18), SEP)
+
+
+@given(words=st.integers(4, 200), shape=shapes(), keep=st.sampled_from(["tail", "head-tail"]))
+@settings(deadline=None)
+def test_training_reads_the_end_of_a_conversation_or_both_ends(words, shape, keep):
+    max_tokens, stride = shape
+    said, room = [3, *range(5, words + 2), 3, words + 3], max_tokens - 2
+    head = room // 4 if keep == "head-tail" else 0
+    kept = said if words <= room else said[:head] + said[head - room :]
+    (one,) = encoder(max_tokens, stride, keep=keep).one_window([talk(words)])
+    assert one.windows == ((CLS, *kept, SEP),)
+    assert one.truncated == (words > room)
+
+
+def test_of_itself_training_reads_the_beginning_of_one_turn_and_the_end_of_several():
+    auto, head, tail = (encoder(keep=keep) for keep in ("auto", "head", "tail"))
+    assert learned(auto, text(100)) == learned(head, text(100)) != learned(tail, text(100))
+    assert learned(auto, talk(100)) == learned(tail, talk(100)) != learned(head, talk(100))
+
+
+def test_the_turns_that_are_read_say_whether_there_are_several():
+    spoken = Conversation.of([{"role": "system", "content": "w1"}, {"role": "user", "content": "w2 " * 30 + "w3"}])
+    last = Encoder(word_tokenizer(), PAD, EncodeConfig(max_tokens=16, stride=4), TextConfig(turns="last-user"))
+    assert learned(last, spoken) == (CLS, *[6] * 14, SEP)
+    assert learned(encoder(), spoken) == (CLS, *[6] * 13, 7, SEP)
+
+
+@pytest.mark.parametrize("before", [(), (CLS,), (CLS, 9, 9, 9)])
+@pytest.mark.parametrize("after", [(), (SEP,), (SEP, SEP)])
+def test_special_tokens_stay_whatever_the_tokenizer_adds(before, after):
+    names = {CLS: "[CLS]", SEP: "[SEP]", 9: "w5"}
+    made = word_tokenizer()
+    made.post_processor = processors.TemplateProcessing(
+        single=" ".join([*(names[one] for one in before), "$A", *(names[one] for one in after)]),
+        special_tokens=[(name, number) for number, name in names.items()],
+    )
+    room = 16 - len(before) - len(after)
+    long = Conversation.of("[CLS] " + " ".join(f"w{n}" for n in range(60)) + " [SEP]")
+    both = [CLS, *range(4, 64), SEP]
+    tail, ends = (encoder(keep=keep, tokenizer=made) for keep in ("tail", "head-tail"))
+    assert learned(tail, long) == (*before, *both[-room:], *after)
+    assert learned(ends, long) == (*before, *both[: room // 4], *both[room // 4 - room :], *after)
+
+
+def test_without_special_tokens_a_long_text_has_none():
+    bare = word_tokenizer()
+    bare.post_processor = None
+    assert learned(encoder(keep="tail", tokenizer=bare), text(60)) == tuple(range(48, 64))
 
 
 def test_an_empty_text_has_its_special_tokens_and_no_text_no_result():
     assert encoder().encode([Conversation.of("")])[0].windows == ((CLS, SEP),)
     assert encoder().encode([]) == ()
-    assert encoder().heads([]) == ()
+    assert encoder().one_window([]) == ()
 
 
 def test_the_tokenizer_passed_in_is_not_changed():
@@ -84,14 +156,14 @@ def test_the_tokenizer_passed_in_is_not_changed():
     given_one.enable_truncation(5)
     before = given_one.to_str()
     made = Encoder(given_one, PAD, EncodeConfig(max_tokens=16, stride=4), TextConfig())
-    assert made.heads([text(9)]) == ((CLS, *range(4, 13), SEP),)
+    assert learned(made, text(9)) == (CLS, *range(4, 13), SEP)
     assert given_one.to_str() == before
 
 
 def test_a_base_that_reads_fewer_tokens_is_refused_with_the_number_that_fits():
     with pytest.raises(BaseModelError, match=r"reads at most 12 tokens: set encode\.max_tokens = 12"):
         encoder(max_tokens=16, max_positions=12)
-    assert encoder(max_tokens=16, max_positions=16).heads([text(99)])[0][-1] == SEP
+    assert learned(encoder(max_tokens=16, max_positions=16), text(99))[-1] == SEP
 
 
 def test_a_stride_that_leaves_a_window_no_room_is_refused():
@@ -110,9 +182,9 @@ def test_padding_fills_short_rows_and_masks_it():
 
 
 def test_the_conversation_is_rendered_as_the_settings_say():
-    talk = Conversation.of([{"role": "user", "content": "w1"}, {"role": "assistant", "content": "w2"}])
+    spoken = Conversation.of([{"role": "user", "content": "w1"}, {"role": "assistant", "content": "w2"}])
     made = Encoder(word_tokenizer(), PAD, EncodeConfig(max_tokens=16, stride=4), TextConfig(turns="user"))
-    assert made.heads([talk]) == ((CLS, 5, SEP),)
+    assert learned(made, spoken) == (CLS, 5, SEP)
 
 
 @given(lengths=st.lists(st.integers(1, 90)), budget=st.integers(1, 300))

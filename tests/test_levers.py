@@ -25,7 +25,7 @@ OWNERS = (
     (ModerationTrainer, "compute_loss"),
     (fitting, "make_optimizer"),
     (model, "attach"),
-    (Encoder, "heads"),
+    (Encoder, "keep_of"),
     (Epochs, "__getitem__"),
     (CrossFit, "_fold"),
 )
@@ -151,9 +151,8 @@ def test_attention_reads_all_tokens_but_no_padding(config):
     encoder = train.encoder_for(base, config)
     with levers.pulled("attention-pooling"):
         network = model.attach(base.network, config.adapter, config.seed, base.prompt).eval()
-    short, long = encoder.heads(
-        [Conversation((Turn("user", text),)) for text in ("a cat", "a cat and a dog and more")]
-    )
+    texts_read = [Conversation((Turn("user", text),)) for text in ("a cat", "a cat and a dog and more")]
+    short, long = (one.windows[0] for one in encoder.one_window(texts_read))
     both = encoder.pad([short, long])
     with torch.no_grad():
         ids, mask = torch.from_numpy(both.input_ids), torch.from_numpy(both.attention_mask)
@@ -190,11 +189,11 @@ def test_a_long_text_keeps_its_beginning_and_its_end(config):
     ids = whole.encode(texts.render(conversation, encoder.text).text).ids
     short = Conversation((Turn("user", "a"),))
     with levers.pulled("head-and-tail"):
-        long, same = encoder.heads([conversation, short])
+        long, same = (one.windows[0] for one in encoder.one_window([conversation, short]))
     head = 1 + (longest - 2) // 4
     assert long == (*ids[:head], *ids[head - longest :])
     assert len(long) == longest
-    assert same == encoder.heads([short])[0]
+    assert (same,) == encoder.one_window([short])[0].windows
 
 
 def test_tokens_are_dropped_in_training_alone_and_others_each_time(config):

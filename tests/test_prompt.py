@@ -36,7 +36,7 @@ def read(base):
     """Give the batch that the base's encoder makes of the texts."""
     config = tiny.settings("base", "data", encode={"max_tokens": 48})
     encoder = train.encoder_for(base, config)
-    padded = encoder.pad(encoder.heads([Conversation.of(text) for text in TEXTS]))
+    padded = encoder.pad([one.windows[0] for one in encoder.one_window([Conversation.of(text) for text in TEXTS])])
     return {"input_ids": torch.tensor(padded.input_ids), "attention_mask": torch.tensor(padded.attention_mask)}
 
 

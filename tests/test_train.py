@@ -159,6 +159,39 @@ def test_labels_count_for_their_weight_in_training_and_alike_where_they_are_meas
     assert measured.prior.tolist() == pytest.approx([0.5])
 
 
+LONG_WORDS = " ".join(f"{word} {at}" for at, word in enumerate(toy.MILD * 9))
+TURN = Conversation.of(LONG_WORDS)
+TALK = Conversation.of([{"role": "user", "content": LONG_WORDS}, {"role": "assistant", "content": "stupid idiot"}])
+
+
+@pytest.mark.parametrize("adapter", ["none", "prompt"])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "deberta-v2", "modernbert"])
+def test_every_kind_reads_the_end_of_a_conversation_and_the_beginning_of_a_turn(base_of, kind, adapter):
+    config = toy.config_of(base_of(kind), adapter__kind=adapter, adapter__prompt_tokens=3, encode__stride=8)
+    base = model.with_prompt(model.load_base(config.base, config.label_set, 0), config.adapter, 0)
+    encoder = train.encoder_for(base, config)
+    examples = [
+        Example(str(at), one, {"toxicity": 0}) for at, one in enumerate((TURN, TALK, Conversation.of("you")))
+    ]
+    rows = Rows(examples, encoder, config, {})
+    turn, talk, short = (rows[at]["input_ids"] for at in range(3))
+    assert rows.cut == 2
+    # Of single turns, as all of ToxicChat's are, nothing changed: training reads the first window of scoring.
+    for read, example in ((turn, examples[0]), (short, examples[2])):
+        assert read == encoder.encode([example.conversation])[0].windows[0]
+    before = 4 if adapter == "prompt" else 1
+    assert (talk[:before], talk[-1]) == (turn[:before], turn[-1])
+    assert len(talk) == len(turn) == 32
+    said = encoder.tokenizer.encode(" stupid idiot", add_special_tokens=False).ids
+    assert list(talk[-1 - len(said) : -1]) == said
+
+
+def test_how_many_rows_were_cut_is_counted(tiny_bert, tmp_path):
+    learnt = [*toy.TRAIN, Example("long", TALK, {"toxicity": 1})]
+    fitted = toy.fit(tiny_bert, tmp_path, learnt=learnt, train__epochs=1).fitted
+    assert (fitted.rows, fitted.cut) == (97, 1)
+
+
 def test_what_weighs_next_to_nothing_teaches_next_to_nothing(tiny_bert, tmp_path):
     def losses(weight):
         learnt = [dataclasses.replace(example, weight=weight) for example in toy.TRAIN]

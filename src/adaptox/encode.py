@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from adaptox.config import EncodeConfig, TextConfig
+from adaptox.config import EncodeConfig, Keep, TextConfig
 from adaptox.errors import BaseModelError, ConfigError
 from adaptox.records import Conversation, IntArray
-from adaptox.text import render
+from adaptox.text import render, turns_read
+
+# Of a text that is read from both ends, a quarter is its beginning, as in 128 + 382 tokens (arXiv 1905.05583).
+_HEAD = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,12 @@ class Padded:
 
 
 class Encoder:
-    """Turns conversations into token windows, the same way in training and in serving.
+    """Turns conversations into token windows: one of each for training, all of them for scoring.
 
     Args:
         tokenizer: a tokenizer with a post-processor that adds the special tokens; it is copied.
         pad_token_id: fills short rows.
-        encode: window length, stride, and what happens to longer texts.
+        encode: window length, stride, and what is read of longer texts.
         text: how a conversation becomes one text.
         max_positions: the longest input that the base can read, special tokens included.
 
@@ -77,24 +80,33 @@ class Encoder:
         self.tokenizer = Tokenizer.from_str(tokenizer.to_str())
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(encode.max_tokens, stride=encode.stride)
+        self._room = room
         self.pad_token_id = pad_token_id
         self.config = encode
         self.text = text
 
     def encode(self, conversations: Sequence[Conversation]) -> tuple[Encoded, ...]:
-        """Encode for scoring: every window, in order, or the first alone where the settings say `truncate`."""
-        whole = self.config.overflow == "windows"
+        """Encode for scoring: every window, in order, or as for training where the settings say `truncate`."""
+        if self.config.overflow == "truncate":
+            return self.one_window(conversations)
         return tuple(
-            Encoded(
-                (tuple(first.ids), *(tuple(more.ids) for more in first.overflowing if whole)),
-                truncated=bool(first.overflowing) and not whole,
-            )
+            Encoded(tuple(tuple(window.ids) for window in (first, *first.overflowing)), truncated=False)
             for first in self._encodings(conversations)
         )
 
-    def heads(self, conversations: Sequence[Conversation]) -> tuple[tuple[int, ...], ...]:
-        """Encode for training: the first window of each conversation."""
-        return tuple(tuple(first.ids) for first in self._encodings(conversations))
+    def one_window(self, conversations: Sequence[Conversation]) -> tuple[Encoded, ...]:
+        """Encode for training: one window of each conversation, with what the settings keep of a longer one."""
+        found = zip(conversations, self._encodings(conversations), strict=True)
+        return tuple(
+            Encoded((self._shortened(first, self.keep_of(conversation)),), truncated=bool(first.overflowing))
+            for conversation, first in found
+        )
+
+    def keep_of(self, conversation: Conversation) -> Keep:
+        """Say which end of a conversation is kept if it is too long."""
+        if self.config.keep != "auto":
+            return self.config.keep
+        return "head" if len(turns_read(conversation, self.text)) == 1 else "tail"
 
     def pad(self, windows: Sequence[Sequence[int]]) -> Padded:
         """Pad windows to the longest among them."""
@@ -109,6 +121,18 @@ class Encoder:
     def _encodings(self, conversations: Sequence[Conversation]) -> list[Encoding]:
         texts = [render(conversation, self.text).text for conversation in conversations]
         return self.tokenizer.encode_batch_fast(texts)
+
+    def _shortened(self, first: Encoding, keep: Keep) -> tuple[int, ...]:
+        """Join the windows of a text that is too long, and put what is kept of it between the special tokens."""
+        if not first.overflowing or keep == "head":
+            return tuple(first.ids)
+        head = self._room // _HEAD if keep == "head-tail" else 0
+        start = first.special_tokens_mask.index(0)
+        end = start + self._room
+        tokens = list(first.ids[start:end])
+        for window in first.overflowing:
+            tokens += window.ids[start + self.config.stride : len(window.ids) - len(first.ids) + end]
+        return (*first.ids[:start], *tokens[:head], *tokens[head - self._room :], *first.ids[end:])
 
 
 def batches(lengths: Sequence[int], max_tokens: int) -> Iterator[list[int]]:

@@ -20,6 +20,7 @@ Reader = Literal[
     "embedded-prompts",
     "embedded-conversations",
 ]
+Keep = Literal["head", "tail", "head-tail"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -107,8 +108,12 @@ class EncodeConfig(Section):
 
     max_tokens: int = Field(256, ge=8, le=8192)
     """Longest window, special tokens included."""
+    keep: Literal["auto", Keep] = "auto"
+    """What training reads of a text that is longer than a window: its beginning (head), its end (tail), or both,
+    a quarter of the window from its beginning and the rest from its end (head-tail, arXiv 1905.05583). auto takes
+    the beginning of a single turn and the end of several, the last of which most labels are about."""
     overflow: Literal["windows", "truncate"] = "windows"
-    """Score longer texts window by window and keep the highest logit, or read the head only, as training does."""
+    """Score longer texts window by window and keep the highest logit, or read as much of them as training does."""
     stride: int = Field(64, ge=0)
     """Tokens that neighbouring windows share."""
 

@@ -17,7 +17,7 @@ from transformers import EvalPrediction, TrainerState
 from transformers.trainer_callback import PrinterCallback
 
 from adaptox import losses, model
-from adaptox.config import Config
+from adaptox.config import Config, TrainConfig
 from adaptox.decide import Calibration
 from adaptox.encode import Encoder
 from adaptox.errors import CollapseError, InterruptedRunError, StorageError, storage_errors
@@ -50,6 +50,8 @@ class Fitted:
         peak_memory_mb: the largest resident memory (CPU) or allocated memory (GPU) of this process in training.
         head_moved: whether the weights of the head changed by more than rounding does.
         taught: name of a teacher's score → what turns its logits back into such scores.
+        rows: rows trained on.
+        cut: of these, those that are longer than what training reads of them.
     """
 
     history: tuple[Mapping[str, float], ...]
@@ -62,6 +64,8 @@ class Fitted:
     peak_memory_mb: float
     head_moved: bool
     taught: Mapping[str, Calibration]
+    rows: int
+    cut: int
 
 
 def fit(
@@ -104,11 +108,7 @@ def fit(
     trainer = _trainer(network, encoder, rows, held, config, folder, progress)
     state = _run(trainer, folder, resume)
     kept = (state.best_global_step if config.train.keep_best else None) or state.global_step
-    files = [checkpoints.weights(checkpoints.at(folder, kept))]
-    if config.train.average > 1:
-        steps = checkpoints.chosen(state, config.train.average, config.train.keep_best)
-        files = [checkpoints.kept(folder, step) for step in steps]
-    checkpoints.restore(network, files)
+    checkpoints.restore(network, _kept_files(folder, kept, state, config.train))
     # No process may run ahead and remove what another still reads.
     trainer.accelerator.wait_for_everyone()
     wall_s = Stopwatch.read(state)
@@ -123,7 +123,17 @@ def fit(
         peak_memory_mb=_peak_memory_mb(),
         head_moved=bool((_head(network) - before).norm() > _MOVED * before.norm()),
         taught={name: scale.back for name, scale in scales.items()},
+        rows=len(rows),
+        cut=rows.cut,
     )
+
+
+def _kept_files(folder: Path, kept: int, state: TrainerState, config: TrainConfig) -> list[Path]:
+    """Give the files whose mean the network becomes: of the kept step, or of several."""
+    if config.average == 1:
+        return [checkpoints.weights(checkpoints.at(folder, kept))]
+    steps = checkpoints.chosen(state, config.average, config.keep_best)
+    return [checkpoints.kept(folder, step) for step in steps]
 
 
 def _trainer(

@@ -79,9 +79,12 @@ class Row(TypedDict):
 class Rows(Dataset[Row]):
     """Tokenised examples with their targets, in the order of the examples.
 
+    Attributes:
+        cut: how many are longer than what is read of them.
+
     Args:
         examples: prepared examples.
-        encoder: tokenises their first window.
+        encoder: tokenises what training reads of them.
         config: which labels and scores are learnt.
         scales: of the teacher's scores; name → scale, fitted on the training part.
         weighted: whether an example's labels count for its weight, or all alike.
@@ -95,7 +98,9 @@ class Rows(Dataset[Row]):
         scales: Mapping[str, Scale],
         weighted: bool = False,
     ) -> None:
-        self._tokens = encoder.heads([example.conversation for example in examples])
+        read = encoder.one_window([example.conversation for example in examples])
+        self._tokens = [window for one in read for window in one.windows]
+        self.cut = sum(one.truncated for one in read)
         self._hard = targets(examples, config.outputs, config.labels)
         weights = np.array([example.weight if weighted else 1.0 for example in examples], dtype=np.float32)
         self._weights = self._hard.known * weights[:, None]
