@@ -24,6 +24,7 @@ from adaptox.adapt import (
     Adaptation,
     adapt,
     assess,
+    cut,
     held,
     is_finished,
     make_lesson,
@@ -410,6 +411,62 @@ def test_a_label_that_validation_alone_has_is_learned_with_folds_and_only_then(t
         held.check_rows(adaptox.config.override(config, {"threshold.folds": 2}), parts)
 
 
+# Rows that are too long to be read whole
+
+
+def chats(path: Path, turns: int) -> Path:
+    """Write conversations of as many turns, the last of which is what the label is about."""
+    fillers = [text for text, label in tiny.texts(600, seed=1) if not label]
+    rows = []
+    for number, (text, label) in enumerate(tiny.texts()):
+        said = [fillers[(number * turns + turn) % len(fillers)] for turn in range(turns - 1)]
+        roles = ("user", "assistant")
+        talk = [{"role": roles[at % 2], "content": one} for at, one in enumerate((*said, text))]
+        rows.append({"messages": talk, "toxicity": label})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_rows_that_training_cuts_are_told_of_wherever_notes_are(tmp_path, tiny_bert):
+    chatted = chats(tmp_path / "chats.jsonl", 9)
+    config = tiny.settings(tiny_bert, chatted, train={"epochs": 1, "allow_collapse": True})
+    finished = adapt(config, tmp_path / "run")
+    (told,) = [note for note in finished.notes if "encode.max_tokens" in note]
+    train = json.loads((tmp_path / "run" / "manifest.json").read_text())["parts"]["train"]["rows"]
+    assert told == (
+        f"{train} of {train} training rows are longer than encode.max_tokens = 64: training reads the end of a "
+        "conversation, the beginning of a single turn (encode.keep = 'auto'), scoring reads all of them in "
+        "windows; a larger encode.max_tokens (up to 130) or text.turns = 'last-user' reads more."
+    )
+    for file in ("report.md", "report.html", "bundle/README.md"):
+        assert "training rows are longer than encode.max_tokens" in (tmp_path / "run" / file).read_text()
+
+
+def unread(cut_rows, *, overflow="windows", keep="auto", turns="all", roles=("user", "assistant"), longest=512):
+    """Tell of 100 rows, so many of them too long."""
+    fitted, base = SimpleNamespace(rows=100, cut=cut_rows), SimpleNamespace(max_positions=longest)
+    rows = [SimpleNamespace(conversation=SimpleNamespace(turns=roles))]
+    config = adaptox.config.parse({"encode": {"overflow": overflow, "keep": keep}, "text": {"turns": turns}})
+    return cut.notes(fitted, rows, base, config), cut.first_cause(fitted, rows, base, config)
+
+
+@pytest.mark.parametrize(
+    ("rows", "told", "first"), [(0, 0, ""), (2, 0, ""), (3, 1, ""), (50, 1, ""), (51, 1, "51 of")]
+)
+def test_a_few_rows_are_not_told_of_and_most_are_the_first_cause_of_a_collapse(rows, told, first):
+    notes, cause = unread(rows)
+    assert len(notes) == told
+    assert cause[:5] == first
+
+
+def test_what_helps_against_cut_rows_depends_on_what_they_are():
+    assert "; first try a larger encode.max_tokens (up to 512) or text.turns = 'last-user'. " in unread(60)[1]
+    assert "; first try a larger encode.max_tokens (up to 512). " in unread(60, roles=("user",))[1]
+    assert "(up to 512) or encode.keep = 'auto' or text.turns" in unread(60, keep="head")[1]
+    assert unread(60, turns="last-user", longest=256)[1].endswith("(encode.keep = 'auto'). ")
+    assert "reads no more of them" in unread(60, overflow="truncate")[0][0]
+
+
 # The collapse guard
 
 
@@ -441,6 +498,16 @@ def test_a_ranking_worse_than_chance_is_no_result(tmp_path, tiny_bert):
 def test_one_answer_for_everything_is_no_result(tmp_path, tiny_bert, data):
     config = tiny.settings(tiny_bert, data, threshold={"policy": "fixed", "value": 0.999, "calibration": "none"})
     with pytest.raises(CollapseError, match=r"called negative at the threshold 0\.999.*threshold\.policy = 'f1'"):
+        adapt(config, tmp_path / "run")
+
+
+def test_a_collapse_is_first_put_down_to_what_training_did_not_read(tmp_path, tiny_bert):
+    threshold = {"policy": "fixed", "value": 0.999, "calibration": "none"}
+    chatted = chats(tmp_path / "chats.jsonl", 9)
+    config = tiny.settings(tiny_bert, chatted, encode={"keep": "head"}, threshold=threshold, train={"epochs": 1})
+    with pytest.raises(
+        CollapseError, match=r"\. \d+ of \d+ training rows are longer .* first try .*train\.learning_rate is"
+    ):
         adapt(config, tmp_path / "run")
 
 
@@ -602,7 +669,7 @@ def test_a_folder_shares_the_data_of_a_file_in_it_and_a_bundle_that_of_its_base(
 
 def test_a_setting_that_came_later_changes_no_lineage():
     plain = needs._chosen({"base": {"name": "minilm"}})
-    assert plain == needs._chosen({"base": {"name": "minilm", "pooling": "own"}})
+    assert plain == needs._chosen({"base": {"name": "minilm", "pooling": "own"}, "encode": {"keep": "auto"}})
     assert plain != needs._chosen({"base": {"name": "minilm", "pooling": "mean"}})
     assert needs._chosen({"a setting that was": 1}) == {"a setting that was": 1}
 

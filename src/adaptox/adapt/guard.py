@@ -28,13 +28,14 @@ class Collapse:
         return f"{self.reason}. {self.advice}; or record it as it is with --resume --allow-collapse"
 
 
-def check(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | None:
+def check(validation: Evaluation, fitted: Fitted, config: Config, unread: str = "") -> Collapse | None:
     """Look for a collapse.
 
     Args:
         validation: of the trained network, at the threshold that its own scores came to.
         fitted: how training went.
         config: says whether a collapse is allowed, and names the learning rates in the advice.
+        unread: what training left unread, said first in the advice: `cut.first_cause`.
 
     Returns:
         The collapse, if there is one and it is allowed.
@@ -42,13 +43,13 @@ def check(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | 
     Raises:
         CollapseError: there is one, and it is not allowed.
     """
-    collapse = _find(validation, fitted, config)
+    collapse = _find(validation, fitted, config, unread)
     if collapse and not config.train.allow_collapse:
         raise CollapseError(str(collapse))
     return collapse
 
 
-def _find(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | None:
+def _find(validation: Evaluation, fitted: Fitted, config: Config, unread: str) -> Collapse | None:
     adapter, train = config.adapter, config.train
     rates = (
         f"train.learning_rate is {train.learning_rate:g} and train.head_learning_rate "
@@ -66,7 +67,7 @@ def _find(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | 
     if auroc < CHANCE:
         return Collapse(
             f"Validation AUROC is {auroc:.3f}, below chance",
-            f"{rates}: {more}, keep base.warm_start = true, and check that 1 means {validation.label} "
+            f"{unread}{rates}: {more}, keep base.warm_start = true, and check that 1 means {validation.label} "
             "in every part of the data",
         )
     flagged = int((validation.rows.probs >= validation.threshold).sum())
@@ -74,6 +75,6 @@ def _find(validation: Evaluation, fitted: Fitted, config: Config) -> Collapse | 
         return Collapse(
             f"Every one of the {len(validation.rows.probs)} validation rows is called "
             f"{'positive' if flagged else 'negative'} at the threshold {validation.threshold:.3g}",
-            f"{rates}: {more}, or learn the threshold with threshold.policy = 'f1'",
+            f"{unread}{rates}: {more}, or learn the threshold with threshold.policy = 'f1'",
         )
     return None

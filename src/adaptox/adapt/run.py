@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptox import model, report, train
+from adaptox.adapt import cut, guard, start
 from adaptox.adapt import folder as folders
-from adaptox.adapt import guard, start
 from adaptox.adapt.data import Data, read_and_prepare, taught
 from adaptox.adapt.finish import Made, finish
 from adaptox.adapt.folder import RunFolder
@@ -98,7 +98,9 @@ def adapt(
         scorer = TorchScorer(trained.network, encoder, config.outputs.names)
         test = scorer.score(conversations(parts.test), progress) if parts.test else None
         network = judged = judge_model(held, test, data, config, fitted.taught)
-        collapse = guard.check(network.validation, fitted, config)
+        collapse = guard.check(
+            network.validation, fitted, config, cut.first_cause(fitted, parts.train, base, config)
+        )
         words = weigh_words(config, learned, held) if learned else None
         if words:
             judged = _judge_words(words, test, data, config, fitted.taught)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adaptox import bundle as bundles
 from adaptox import model, report
-from adaptox.adapt import seen
+from adaptox.adapt import cut, seen
 from adaptox.adapt.data import Data
 from adaptox.adapt.guard import Collapse
 from adaptox.adapt.judge import Judged
@@ -80,6 +80,7 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
         training=_facts(base, outcome),
         notes=(
             *_notes(data, config, outcome.collapse),
+            *cut.notes(outcome.fitted, data.prepared.train, base, config),
             *([report.words_sentence(words.weights, words.gains[0])] if words else []),
         ),
         command=command,
