@@ -7,6 +7,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from adaptox import model, report, train
 from adaptox.adapt import cut, guard, start
 from adaptox.adapt import folder as folders
@@ -19,6 +21,7 @@ from adaptox.adapt.story import Outcome, tell
 from adaptox.adapt.words import Worded, learn_words, weigh_words
 from adaptox.config import START, Config
 from adaptox.decide import Calibration
+from adaptox.encode import Encoder
 from adaptox.errors import BusyError, InputError, InterruptedRunError
 from adaptox.evaluate import Evaluation
 from adaptox.model.start import recipe, run_folder
@@ -95,12 +98,10 @@ def adapt(
         if held is None:
             return None
         folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
-        scorer = TorchScorer(trained.network, encoder, config.outputs.names)
-        test = scorer.score(conversations(parts.test), progress) if parts.test else None
+        test = _score_test(trained.network, encoder, data, config, progress)
         network = judged = judge_model(held, test, data, config, fitted.taught)
-        collapse = guard.check(
-            network.validation, fitted, config, cut.first_cause(fitted, parts.train, base, config)
-        )
+        unread = cut.first_cause(fitted, parts.train, base, config)
+        collapse = guard.check(network.validation, fitted, config, unread)
         words = weigh_words(config, learned, held) if learned else None
         if words:
             judged = _judge_words(words, test, data, config, fitted.taught)
@@ -109,6 +110,13 @@ def adapt(
         made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
         finish(folder, story, config, made, network)
         return Adaptation(out, judged.evaluation, story.evaluated_on, baseline, story.training, story.notes)
+
+
+def _score_test(
+    network: torch.nn.Module, encoder: Encoder, data: Data, config: Config, progress: Progress
+) -> Scores | None:
+    rows = conversations(data.prepared.test)
+    return TorchScorer(network, encoder, config.outputs.names).score(rows, progress) if rows else None
 
 
 def _judge_words(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,7 @@ from adaptox.records import Conversation, Verdict
 from adaptox.report.phrases import DASH, bracket, count, duration, listed, metric, number, with_interval
 
 if TYPE_CHECKING:
-    from adaptox.adapt import Adaptation, Assessment, Lesson, Plan
+    from adaptox.adapt import Adaptation, Assessment
     from adaptox.demo import Demo
     from adaptox.prepare import Manifest
     from adaptox.report.study.values import StudyRun, StudyStory
@@ -39,8 +37,6 @@ _STUDY_METRICS = ("auprc", "f1", "precision", "recall")
 _DEMO_METRICS = ("auprc", "f1", "precision", "recall")
 # More labels than this do not fit beside a text.
 _LABEL_COLUMNS = 3
-# More ids than this say no more.
-_IDS = 10
 
 
 def evaluations(columns: Mapping[str, SliceResult]) -> None:
@@ -96,68 +92,6 @@ def parts(manifest: Manifest, dropped: int) -> None:
     ]
     console.table("", ("part", "rows", f"{manifest.target} = 1", "unlabelled"), rows)
     console.say(f"{count(dropped)} rows dropped, listed in dropped.jsonl")
-
-
-def lesson_plan(plan: Plan) -> None:
-    """Print what a teacher would have to do."""
-    left = plan.conversations - plan.kept
-    console.say(
-        f"{count(plan.conversations)} conversations, {count(plan.kept)} scored before, {count(left)} to score"
-    )
-    if plan.calls:
-        console.say(f"{count(plan.calls)} calls to the server, and retries on top")
-
-
-def lesson(done: Lesson) -> None:
-    """Print what a teacher gave, and how far it agrees with the labels."""
-    console.say(f"{count(done.scored)} of {count(done.rows)} rows scored: {', '.join(done.targets)}", style="bold")
-    if done.judged:
-        first = done.judged[0]
-        names = ("auprc", "auroc", "ece")
-        alike = len({(one.n, one.positives) for one in done.judged}) == 1
-        size = () if alike else ("rows", "positive")
-        rows = [
-            [
-                one.name,
-                *(() if alike else (count(one.n), count(one.positives))),
-                *(with_interval(one.metrics[name]) for name in names),
-            ]
-            for one in done.judged
-        ]
-        console.table("", ("score", *size, *(_METRICS[name] for name in names)), rows)
-        of = f": {count(first.n)}, {count(first.positives)} positive" if alike else " that have the score"
-        console.paragraph(f"against {first.label}, on {done.judged_on}{of}")
-    else:
-        console.paragraph(f"judged on {done.judged_on}")
-    if done.doubted is not None:
-        console.say(f"{count(done.doubted)} labels are doubtful, listed in {done.folder / 'label-faults.jsonl'}")
-    if done.cost is not None:
-        cost = done.cost
-        tokens = cost.prompt_tokens + cost.completion_tokens
-        in_all = cost.prompt_tokens_in_all + cost.completion_tokens_in_all
-        console.say(
-            f"{count(cost.calls)} calls, {count(cost.retries)} of them retries, {count(tokens)} tokens, "
-            f"{duration(cost.wall_s)}; {count(cost.kept)} conversations were asked about before"
-        )
-        if in_all:
-            console.say(f"all answers together, those of earlier runs too, took {count(in_all)} tokens")
-        if cost.declined:
-            console.say(f"the server would say nothing of {count(cost.declined)} conversations: they have no score")
-        if cost.failed:
-            more = ", …, all in teacher.json" if len(cost.failed) > _IDS else ""
-            console.say(
-                f"{count(len(cost.failed))} conversations failed and have no score; the same command with "
-                f"--overwrite asks about them again: {', '.join(cost.failed[:_IDS])}{more}"
-            )
-
-
-def training_by(done: Lesson, given: str, changes: Sequence[str]) -> None:
-    """Print where a teacher's scores are, and the command that learns from them."""
-    learned = [f"distill.teacher={done.folder}", f"distill.targets={json.dumps(done.targets, ensure_ascii=False)}"]
-    kept = [change for change in changes if not change.startswith("teach.")]
-    sets = (part for change in (*kept, *learned) for part in ("--set", change))
-    console.say(f"teacher {done.folder}")
-    console.say(f"train with it: {shlex.join(['adaptox', 'train', given, *sets])}")
 
 
 def bundle(folder: Path, manifest: bundles.Manifest) -> None:

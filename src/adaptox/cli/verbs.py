@@ -241,16 +241,16 @@ def teach(
     """
     chosen = settings(given, changes or (), {})
     from adaptox import adapt
-    from adaptox.cli import tables
+    from adaptox.cli import lessons
 
     folder = out or Path("runs") / f"{chosen.name.removesuffix('-teacher')}-teacher"
     with console.progress() as progress:
         if dry_run:
-            tables.lesson_plan(adapt.plan_lesson(chosen, progress))
+            lessons.plan(adapt.plan_lesson(chosen, progress))
             return
         lesson = adapt.make_lesson(chosen, folder, overwrite, progress)
-    tables.lesson(lesson)
-    tables.training_by(lesson, given, changes or ())
+    lessons.lesson(lesson)
+    lessons.training_by(lesson, given, changes or ())
 
 
 @app.command(epilog="Example: `adaptox sources`")
