@@ -431,7 +431,7 @@ def test_where_there_are_too_few_families_no_brackets_are_promised():
     one = tuple(dataclasses.replace(item, twin=index > 3) for index, item in enumerate(examples))
     said = phrases.confidence_sentence(scored(one, truth, 2))
     assert said.startswith("Brackets are 95")
-    assert said.endswith("There are none for T, whose rows are of fewer than 6 prompt families.")
+    assert said.endswith("There are none for T and jailbreak, whose rows are of fewer than 6 prompt families.")
     assert "none" not in phrases.confidence_sentence(scored(*rows(400, 1), 2))
 
 
