@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from adaptox import report
+from adaptox.adapt.worse import told_if_worse
 from adaptox.config import EvaluateConfig, parse
 from adaptox.errors import DataError, MissingExtraError, StorageError
 from adaptox.evaluate import Provenance, evaluate, to_json
@@ -433,6 +434,20 @@ def test_where_there_are_too_few_families_no_brackets_are_promised():
     assert said.startswith("Brackets are 95")
     assert said.endswith("There are none for T and jailbreak, whose rows are of fewer than 6 prompt families.")
     assert "none" not in phrases.confidence_sentence(scored(*rows(400, 1), 2))
+
+
+# ── before and after ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_model_that_is_worse_than_its_base_is_told_as_such_with_intervals(story):
+    settings = parse({"evaluate": {"resamples": 100}})
+    assert told_if_worse(story, settings) == story
+    swapped = dataclasses.replace(story, evaluation=story.baseline, baseline=story.evaluation)
+    note, *others = told_if_worse(swapped, settings).notes
+    assert tuple(others) == story.notes
+    assert re.search(r"worse than its base on the same rows: AUPRC -\.\d+ \[-\.\d+ to -\.\d+\]", note)
+    alone = dataclasses.replace(swapped, baseline=None)
+    assert told_if_worse(alone, settings) == alone
 
 
 # ── tables ───────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from adaptox.adapt.held import check_rows, check_settings, train_and_hold
 from adaptox.adapt.judge import Judged, conversations, judge_base, judge_model
 from adaptox.adapt.story import Outcome, tell
 from adaptox.adapt.words import Worded, learn_words, weigh_words
+from adaptox.adapt.worse import told_if_worse
 from adaptox.config import START, Config
 from adaptox.decide import Calibration
 from adaptox.encode import Encoder
@@ -106,7 +107,7 @@ def adapt(
         if words:
             judged = _judge_words(words, test, data, config, fitted.taught)
         outcome = Outcome(share, fitted, baseline, judged, network, words, collapse)
-        story = tell(config, data, base, outcome, command)
+        story = told_if_worse(tell(config, data, base, outcome, command), config)
         made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
         finish(folder, story, config, made, network)
         return Adaptation(out, judged.evaluation, story.evaluated_on, baseline, story.training, story.notes)
