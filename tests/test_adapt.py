@@ -130,7 +130,7 @@ def interruptible() -> Iterator[None]:
 
 def test_a_run_leaves_these_files_and_no_others(done):
     assert names(done.folder) == FINISHED
-    assert names(done.bundle) == {"bundle.json", "config.json", "model.safetensors", "tokenizer.json", "README.md"}
+    assert names(done.bundle) == {*bundles.REQUIRED, "bundle.json", "learned.bin", "README.md"}
     assert {path.suffix for path in (done.folder / "figures").iterdir()} == {".png", ".svg"}
 
 

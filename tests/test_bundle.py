@@ -196,6 +196,16 @@ def test_a_missing_file_is_named(saved, file):
         bundle.load(saved)
 
 
+def test_the_hashes_of_rows_may_be_removed_and_not_changed(tmp_path):
+    place = write(tmp_path / "bundle", content=CONTENT | {bundle.LEARNED: bytes(16)})
+    assert bundle.load(place).manifest.files.keys() == {*CONTENT, bundle.LEARNED}
+    (place / bundle.LEARNED).write_bytes(bytes(8))
+    with pytest.raises(BundleError, match=r"learned\.bin was changed after it was written"):
+        bundle.load(place)
+    (place / bundle.LEARNED).unlink()
+    assert bundle.load(place)
+
+
 def test_an_extra_file_is_no_harm(saved):
     (saved / "notes.txt").write_text("ours")
     assert bundle.load(saved)

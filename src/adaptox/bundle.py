@@ -5,6 +5,7 @@ bundle.json         what it is, and the sha256 of every file, of itself too
 model.safetensors   weights          config.json   the network's shape
 tokenizer.json      tokenizer        lexicon.json  n-grams whose logits are added, where there are some
 README.md           model card, where there is one
+learned.bin         a hash of each row that it learned from, which may be removed
 ```
 
 A bundle is written to a temporary folder beside its place and renamed, so that a bundle is whole or absent. Weights
@@ -35,7 +36,10 @@ TOKENIZER = "tokenizer.json"
 WEIGHTS = "model.safetensors"
 NETWORK = "config.json"
 LEXICON = "lexicon.json"
+LEARNED = "learned.bin"
 REQUIRED = (TOKENIZER, WEIGHTS, NETWORK)
+# Hashes of short texts can be guessed, so whoever passes a bundle on may keep this to himself.
+REMOVABLE = (LEARNED,)
 
 # Stands for the manifest's own hash while that is computed.
 _UNSEALED = b"0" * 64
@@ -150,7 +154,8 @@ def load(folder: Path) -> Bundle:
     try:
         manifest = _read_manifest(path)
         for name in sorted({*manifest.files, *REQUIRED}):
-            _verify(folder, name, manifest.files.get(name))
+            if name not in REMOVABLE or (folder / name).exists():
+                _verify(folder, name, manifest.files.get(name))
     except OSError as error:
         raise BundleError(f"bundle {folder} cannot be read: {error.strerror}: {error.filename}") from error
     return Bundle(folder, manifest)

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from adaptox import bundle as bundles
 from adaptox import model, report
 from adaptox.adapt import folder as folders
-from adaptox.adapt import needs, seen
+from adaptox.adapt import known, needs, seen
 from adaptox.adapt.folder import RunFolder
 from adaptox.adapt.judge import Judged
 from adaptox.adapt.story import metrics_json
@@ -19,6 +19,7 @@ from adaptox.decide import Decider
 from adaptox.encode import Encoder
 from adaptox.evaluate import rows_to_parquet
 from adaptox.lexicon import Lexicon
+from adaptox.prepare import RowKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Made:
         network: the classifier, the adapter merged in.
         lexicon: whose logits are added to the network's; None where words have no say.
         decider: how the sum decides.
+        learned: keys of the rows that it learned from.
     """
 
     base: model.Base
@@ -38,6 +40,7 @@ class Made:
     network: PreTrainedModel
     lexicon: Lexicon | None
     decider: Decider
+    learned: RowKeys
 
 
 def finish(folder: RunFolder, story: report.RunStory, config: Config, made: Made, network: Judged) -> None:
@@ -78,6 +81,7 @@ def finish(folder: RunFolder, story: report.RunStory, config: Config, made: Made
         base.tokenizer.save(str(temporary / bundles.TOKENIZER))
         if made.lexicon:
             (temporary / bundles.LEXICON).write_text(made.lexicon.to_json(), encoding="utf-8")
+        (temporary / bundles.LEARNED).write_bytes(known.pack(made.learned))
         (temporary / "README.md").write_text(report.model_card(story), encoding="utf-8")
     story = _with_weights(story, bundles.sha256(folder.bundle / bundles.WEIGHTS))
     report.write(story, folder.path)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from adaptox import model, report, train
-from adaptox.adapt import cut, guard, start
+from adaptox.adapt import cut, guard, known, start
 from adaptox.adapt import folder as folders
 from adaptox.adapt.data import Data, read_and_prepare, taught
 from adaptox.adapt.finish import Made, finish
@@ -100,15 +100,15 @@ def adapt(
             return None
         folder.write(folders.HISTORY, [dict(entry) for entry in fitted.history])
         test = _score_test(trained.network, encoder, data, config, progress)
-        network = judged = judge_model(held, test, data, config, fitted.taught)
+        network = judge_model(held, test, data, config, fitted.taught)
         unread = cut.first_cause(fitted, parts.train, base, config)
         collapse = guard.check(network.validation, fitted, config, unread)
         words = weigh_words(config, learned, held) if learned else None
-        if words:
-            judged = _judge_words(words, test, data, config, fitted.taught)
+        judged = _judge_words(words, test, data, config, fitted.taught) if words else network
         outcome = Outcome(share, fitted, baseline, judged, network, words, collapse)
         story = told_if_worse(tell(config, data, base, outcome, command), config)
-        made = Made(base, encoder, trained.network, words.heard if words else None, judged.decider)
+        heard = words.heard if words else None
+        made = Made(base, encoder, trained.network, heard, judged.decider, known.by_run(config, data))
         finish(folder, story, config, made, network)
         return Adaptation(out, judged.evaluation, story.evaluated_on, baseline, story.training, story.notes)
 

@@ -89,6 +89,10 @@ def _limits(story: RunStory) -> str:
     lines.append(_ALONE + (_NO_POOLER if story.provenance.model.get("pooling") == "mean" else "."))
     if story.words and story.words.weights:
         lines.append("lexicon.json holds n-grams of the training texts, in clear: mind what those texts were.")
+    lines.append(
+        "learned.bin holds a hash of each row that it learned from, by which adaptox says so where it is judged on "
+        "one: who has a text can tell whether it is among them. It works without that file, too."
+    )
     if math.isfinite(recall.value):
         lines.insert(0, f"It misses {_rest(recall.value)} of the positive rows of this test.")
     if math.isfinite(precision.value):
