@@ -27,6 +27,7 @@ from adaptox.adapt import (
     cut,
     held,
     is_finished,
+    known,
     make_lesson,
     needs,
     prepare_only,
@@ -603,6 +604,11 @@ def other(data: Path, **tables) -> Config:
     return adaptox.config.parse({"sources": [{"path": str(data)}], "evaluate": {"resamples": 100}, **tables})
 
 
+def of(manifest: bundles.Manifest) -> bundles.Bundle:
+    """Give a bundle that lists no rows, as those of an older adaptox."""
+    return bundles.Bundle(Path("nowhere"), manifest)
+
+
 def test_toxic_chat_is_judged_on_its_test_split_with_its_slices(done, toxic_chat):
     metrics = assess(done.bundle, other(toxic_chat), as_split=False).metrics
     sizes = {name: result["n"] for name, result in metrics["slices"].items()}
@@ -621,46 +627,175 @@ def test_part_of_toxic_chat_is_not_taken_for_its_test_split(done, toxic_chat):
     assert "all" in assess(done.bundle, sample, as_split=False).metrics["slices"]
 
 
-def test_own_data_is_known_however_its_path_is_typed_and_read(done, data, monkeypatch):
+# What a bundle learned from
+
+
+def count_of(part: str, done: Done) -> int:
+    return json.loads((done.folder / "manifest.json").read_text())["parts"][part]["rows"]
+
+
+@pytest.fixture
+def unlisted(done, tmp_path) -> Path:
+    """Give the bundle as whoever wants no hash of a private row passed on hands it out."""
+    copy = shutil.copytree(done.bundle, tmp_path / "passed on")
+    (copy / "learned.bin").unlink()
+    return copy
+
+
+def test_a_key_is_of_what_was_said_and_the_same_in_every_version():
+    said = ("What a  Nice day", "what a nice day ")
+    hidden = [{"role": "system", "content": "be kind"}, {"role": "user", "content": said[0]}]
+    answered = [{"role": "user", "content": said[0]}, {"role": "assistant", "content": "indeed"}]
+    rows = [Example(f"{n}", Conversation.of(it), {}) for n, it in enumerate((*said, hidden, answered))]
+    assert prepare.row_keys(rows).tolist() == [3415351284333387550] * 3 + [1398856445400529731]
+    assert prepare.row_keys(()).tolist() == []
+
+
+def test_own_rows_are_known_in_another_file_another_folder_and_other_words_for_them(
+    done, data, tmp_path, monkeypatch
+):
+    rows = [(f"  {text.upper()} ", label) for text, label in tiny.texts()]
+    shouted = tiny.write_csv(tmp_path / "shouted.csv", rows)
+    copy = shutil.copy(data, tmp_path / "copy.csv")
+    monkeypatch.chdir(tmp_path)
+    trained = count_of("train", done)
+    learned = (f"The bundle tiny learned from {trained} of these {tiny.ROWS} rows.",)
+    for path in (data, copy, "copy.csv", shouted):
+        assert assess(done.bundle, other(path), as_split=False).notes == learned
+    assert (
+        assess(done.bundle, other(tiny.write_csv(tmp_path / "new.csv", tiny.texts(seed=9))), as_split=False).notes
+        == ()
+    )
+
+
+def test_a_file_whose_rows_are_made_of_other_columns_is_known_by_its_path(done, data):
+    columns = {"text": "toxicity", "labels": {"toxicity": "toxicity"}}
+    read = other(data, sources=[{"path": str(data), "columns": columns}])
+    learned = known.by_bundle(bundles.load(done.bundle))
+    assert seen.unsure(read, learned, 0) == learned.listed
+    assert seen.unsure(read, learned, 1) == ()
+    assert seen.unsure(other(data), learned, 0) == ()
+
+
+def test_a_copy_that_is_split_in_another_way_has_rows_of_its_bundle_in_the_test_part(done, data, tmp_path):
+    copy = shutil.copy(data, tmp_path / "copy.csv")
+    renamed = adaptox.config.override(done.config, {"sources": [{"path": str(copy)}], "seed": 5})
+    told = assess(done.bundle, renamed, as_split=True)
+    (note,) = told.notes
+    listed = known.by_bundle(bundles.load(done.bundle))
+    seen_before = listed.count(read_and_prepare(renamed).prepared.test)
+    assert seen_before
+    rows = len(told.evaluation.rows.ids)
+    assert note == f"The bundle tiny learned from {seen_before} of these {rows} test rows."
+
+
+def test_a_bundle_that_lists_no_rows_knows_the_path_of_its_data_however_that_is_typed_and_read(
+    done, data, unlisted, monkeypatch
+):
     monkeypatch.chdir(data.parent)
     learned = ("The bundle tiny learned from some of these rows.",)
     columns = {"text": "text", "labels": {"toxicity": "toxicity"}}
     for source in ({"path": data.name}, {"path": f"./{data.name}"}, {"path": str(data), "columns": columns}):
-        assert assess(done.bundle, adaptox.config.parse({"sources": [source]}), as_split=False).notes == learned
+        assert assess(unlisted, adaptox.config.parse({"sources": [source]}), as_split=False).notes == learned
     mapped = adaptox.config.override(done.config, {"sources": [{"path": data.name, "columns": columns}], "seed": 5})
-    (note,) = assess(done.bundle, mapped, as_split=True).notes
+    (note,) = assess(unlisted, mapped, as_split=True).notes
     assert note == "The bundle tiny learned from some of these sources: test rows may be among what it saw."
 
 
-def test_a_base_that_learned_from_the_same_data_is_told_of(done, data, tiny_bert):
-    (note,) = seen.notes(adaptox.config.override(done.config, {"base.name": str(done.bundle)}))
-    assert note.startswith(f"{done.bundle} learned from some of these sources, so rows that are judged on may")
-    assert seen.notes(done.config) == ()
-    manifest = bundles.load(done.bundle).manifest
+def test_a_bundle_lists_what_it_learned_from_and_what_its_base_did(done, unlisted, tiny_bert, tmp_path):
+    parts = read_and_prepare(done.config).prepared
+    listed = known.by_bundle(bundles.load(done.bundle))
+    assert listed.find(parts.train).all()
+    assert not listed.find((*parts.validation, *parts.test)).any()
+    assert listed.unlisted == ()
+    path = done.bundle / "learned.bin"
+    assert path.stat().st_size == 8 * len(parts.train)
+    assert path.read_bytes() == known.pack(prepare.row_keys(parts.train))
+    new = tiny.write_csv(tmp_path / "new.csv", tiny.texts(seed=9))
+    onward = tiny.settings(done.bundle, new)
+    ours = read_and_prepare(onward)
+    both = known.by_run(onward, ours)
+    assert set(both) == {*prepare.row_keys(parts.train), *prepare.row_keys(ours.prepared.train)}
+    folds = adaptox.config.override(onward, {"threshold.folds": 2, "base.name": str(tiny_bert)})
+    everything = (*ours.prepared.train, *ours.prepared.validation)
+    assert set(known.by_run(folds, ours)) == set(prepare.row_keys(everything))
+    # A base that lists nothing is known by the place of its data, in what comes of it, too.
+    assert [stage["listed"] for stage in seen.learned_by(str(done.bundle))] == [True]
+    assert [stage["listed"] for stage in seen.learned_by(str(unlisted))] == [False]
+
+
+def test_rows_that_a_published_split_has_in_both_parts_are_not_listed(tiny_bert, toxic_chat):
+    train = toxic_chat / "data" / "0124" / "toxic-chat_annotation_train.csv"
+    text, label = tiny.texts(100, seed=5)[60]  # the first row of test
+    train.write_text(f"{train.read_text()}{text},…,True,{label},0,[]\n")
+    official = tiny.settings(tiny_bert, toxic_chat, prepare={"split": "official"}, threshold={"folds": 2})
+    data = read_and_prepare(official)
+    parts = data.prepared
+    trained, test = (set(prepare.row_keys(part)) for part in ((*parts.train, *parts.validation), parts.test))
+    assert len(trained & test) == 1
+    assert set(known.by_run(official, data)) == trained - test
+    # Of rows without a published split, of which nobody decided that, and where the split is ours, they are.
+    (reading,) = data.readings
+    unpublished = replace(reading, examples=tuple(replace(row, split=None) for row in reading.examples))
+    assert set(known.by_run(official, replace(data, readings=(unpublished,)))) == trained
+    assert set(known.by_run(adaptox.config.override(official, {"prepare.split": "resplit"}), data)) == trained
+
+
+def test_a_base_that_learned_from_rows_that_are_judged_on_is_told_of(done, data, unlisted, tmp_path):
+    copy = shutil.copy(data, tmp_path / "copy.csv")
+    moved = {"sources": [{"path": str(copy)}], "seed": 1, "base.name": str(done.bundle)}
+    onward = adaptox.config.override(done.config, moved)
+    read = read_and_prepare(onward)
+    (note,) = story.cautions(read, onward)
+    count = known.by_model(str(done.bundle)).count(read.prepared.test)
+    assert note == f"{done.bundle} learned from {count} of the {len(read.prepared.test)} rows that are judged on."
+    # Split as it was, no test row is among them.
+    onward = adaptox.config.override(done.config, {"base.name": str(done.bundle)})
+    assert story.cautions(read_and_prepare(onward), onward) == ()
+    onward = adaptox.config.override(done.config, {"base.name": str(unlisted)})
+    (note,) = story.cautions(read_and_prepare(onward), onward)
+    assert note.startswith(f"{unlisted} learned from some of these sources, so rows that are judged on may")
+    helps = {"sources": [{"path": str(data), "use": "train"}], "base.name": str(unlisted)}
+    assert seen.notes(adaptox.config.override(done.config, helps), (), ()) == ()
+    assert seen.notes(done.config, read.prepared.test, ()) == ()
+
+
+def test_a_teacher_that_learned_from_validation_rows_is_told_of(done, data):
+    taught = {"distill.teacher": str(done.bundle), "distill.targets": ["toxicity"]}
+    same = adaptox.config.override(done.config, taught)
+    assert story.cautions(read_and_prepare(same), same) == ()
+    changed = adaptox.config.override(same, {"prepare.validation_fraction": 0.4})
+    read = read_and_prepare(changed)
+    (note,) = story.cautions(read, changed)
+    rows = read.prepared.validation
+    assert note == (
+        f"{done.bundle} learned from {known.by_model(str(done.bundle)).count(rows)} of the {len(rows)} validation "
+        "rows and hands on their labels, so the numbers on validation rows are flattering."
+    )
+
+
+def test_trainings_that_keep_the_published_split_leave_its_test_part_alone(done):
+    stages = known.stages(bundles.load(done.bundle).manifest)
     published = adaptox.config.override(done.config, {"prepare.split": "official"})
     trained = published.model_dump(mode="json")
-    apart = manifest.model_copy(update={"metrics": {"config": trained}})
-    assert seen.is_kept_apart(published, apart)
-    assert not seen.is_kept_apart(published, manifest)
+    assert seen.is_kept_apart(published, [trained])
+    assert not seen.is_kept_apart(published, stages)
     trained["sources"][0]["use"] = "train"
-    assert not seen.is_kept_apart(published, apart)
+    assert not seen.is_kept_apart(published, [trained])
     named, unnamed = ({"reader": "toxic-chat", "path": path} for path in ("lmsys/toxic-chat", ""))
-    apart = manifest.model_copy(update={"metrics": {"config": {"sources": [unnamed]}}})
-    assert seen.shares_sources(adaptox.config.parse({"sources": [named]}), apart)
-    helps = {"sources": [{"path": str(data), "use": "train"}], "base.name": str(done.bundle)}
-    assert seen.notes(adaptox.config.override(done.config, helps)) == ()
+    assert seen.shares_sources(adaptox.config.parse({"sources": [named]}), [{"sources": [unnamed]}])
 
 
 def test_a_folder_shares_the_data_of_a_file_in_it_and_a_bundle_that_of_its_base(done, data, tmp_path):
     manifest = bundles.load(done.bundle).manifest
     assert manifest.base["learned"] == []  # its base is no bundle
-    assert seen.shares_sources(other(data.parent), manifest)
-    assert not seen.shares_sources(other(data.parent / "others.csv"), manifest)
+    assert seen.shares_sources(other(data.parent), known.stages(manifest))
+    assert not seen.shares_sources(other(data.parent / "others.csv"), known.stages(manifest))
     onward = adaptox.config.override(other(tmp_path / "new.csv"), {"base.name": str(done.bundle)})
     learned = seen.learned_before(onward)
     assert [stage["sources"][0]["path"] for stage in learned] == [str(data)]
     trained = {"config": onward.model_dump(mode="json")}
-    later = manifest.model_copy(update={"metrics": trained, "base": {"learned": learned}})
+    later = known.stages(manifest.model_copy(update={"metrics": trained, "base": {"learned": learned}}))
     assert seen.shares_sources(other(data), later)
     assert not seen.left_test_alone(other(data), later)
     learned[0]["prepare"]["split"] = "official"
@@ -678,7 +813,9 @@ def test_other_data_is_judged_whole(done, data):
     metrics = assess(done.bundle, other(data), as_split=False).metrics
     assert metrics["slices"]["all"]["n"] == tiny.ROWS
     assert set(metrics["slices"]) == {"all"}
-    assert metrics["notes"] == ["The bundle tiny learned from some of these rows."]
+    assert metrics["notes"] == [
+        f"The bundle tiny learned from {count_of('train', done)} of these {tiny.ROWS} rows."
+    ]
 
 
 @pytest.mark.parametrize(
@@ -705,15 +842,15 @@ def test_a_bundle_of_a_resplit_is_not_judged_on_the_published_test_part(
     official = adaptox.config.override(config, {"prepare.split": "official"})
     manifest = bundles.Manifest.model_construct(name="resplit", labels=("toxicity",), base={}, **trained)
     with pytest.raises(ConfigError, match=r"split in another way \(prepare\)"):
-        assessing._test_part(official, manifest, silent)
-    told = assessing._all_rows(official, manifest, silent)
+        assessing._test_part(official, of(manifest), silent)
+    told = assessing._all_rows(official, of(manifest), silent)
     assert told.notes == ("The bundle resplit learned from some of these rows.",)
     again = {"metrics": {"config": official.model_dump(mode="json")}}
     published = bundles.Manifest.model_construct(
         name="official", labels=("toxicity",), base={}, **{**trained, **again}
     )
-    assert len(assessing._test_part(official, published, silent).examples) == 40
-    assert assessing._all_rows(official, published, silent).notes == ()
+    assert len(assessing._test_part(official, of(published), silent).examples) == 40
+    assert assessing._all_rows(official, of(published), silent).notes == ()
 
 
 def test_another_label_is_judged_on_other_data_that_knows_it_alone(done, tmp_path):
@@ -722,7 +859,7 @@ def test_another_label_is_judged_on_other_data_that_knows_it_alone(done, tmp_pat
     columns = {"text": "text", "labels": {"rude": "rude"}}
     config = tiny.settings("minilm", path, sources=[{"path": str(path), "columns": columns}], labels=["rude"])
     both = bundles.load(done.bundle).manifest.model_copy(update={"labels": ("toxicity", "rude")})
-    assert assessing._test_part(config, both, silent).examples
+    assert assessing._test_part(config, of(both), silent).examples
 
 
 def test_settings_without_a_test_part_evaluate_nothing(done, data, tmp_path):
@@ -737,7 +874,7 @@ def test_settings_without_a_test_part_evaluate_nothing(done, data, tmp_path):
     sha256 = read_and_prepare(whole).prepared.manifest.sha256
     learned = manifest.model_copy(update={"metrics": trained, "data_sha256": sha256})
     with pytest.raises(DataError, match=r"learned from all of these sources, .* name other data"):
-        assessing._test_part(whole, learned, silent)
+        assessing._test_part(whole, of(learned), silent)
 
 
 def test_the_settings_of_a_run_give_its_own_result_again(done):

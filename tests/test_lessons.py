@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event
@@ -16,8 +17,9 @@ from sklearn.metrics import roc_auc_score
 import endpoint
 import tiny
 from adaptox import teach, train
-from adaptox.adapt import adapt, make_lesson, plan_lesson, read_and_prepare
+from adaptox.adapt import adapt, cautions, make_lesson, plan_lesson, read_and_prepare
 from adaptox.adapt import seen as known
+from adaptox.adapt.known import by_model
 from adaptox.config import EvaluateConfig, SourceConfig, override
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError
 from adaptox.records import WAITING, Conversation, Example, silent
@@ -357,30 +359,63 @@ def test_a_bundle_teaches_and_is_judged_on_validation(tiny_bert, csv, tmp_path):
 
 def test_a_bundle_is_not_judged_on_rows_that_it_learned_from(tiny_bert, csv, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    copy = shutil.copy(csv, tmp_path / "copy.csv")
     folds = tiny.settings(tiny_bert, csv, train=QUICK, threshold={"folds": 2})
     adapt(folds, tmp_path / "run")
     bundle = str(tmp_path / "run" / "bundle")
-    lesson = make_lesson(config_of(tiny_bert, csv, kind="model", model=bundle), tmp_path / "teacher")
+    lesson = make_lesson(config_of(tiny_bert, copy, kind="model", model=bundle), tmp_path / "teacher")
+    assert lesson.judged == ()
+    assert (
+        report(lesson)["judged_on"] == f"no rows: {bundle} learned from all of these, and would be praised for them"
+    )
+    other = tiny.write_csv(tmp_path / "other.csv", tiny.texts(60, seed=7))
+    lesson = make_lesson(config_of(tiny_bert, other, kind="model", model=bundle), tmp_path / "of-others")
+    assert report(lesson)["judged_on"] == "validation rows"
+    assert lesson.judged
+    # Of a copy split in another way, it learned from most.
+    config = override(config_of(tiny_bert, copy, kind="model", model=bundle), {"seed": 1})
+    rows = read_and_prepare(config).prepared.validation
+    left = len(rows) - by_model(bundle).count(rows)
+    lesson = make_lesson(config, tmp_path / "of-few")
+    assert 0 < left < len(rows)
+    assert f"{left} of {len(rows)} validation rows, those that {bundle} did not learn from" in lesson.judged_on
+    assert all(judged.n == left for judged in lesson.judged)
+    # Who learns from its scores is told, as of the bundle itself.
+    for teacher in (bundle, str(lesson.folder)):
+        taught = override(folds, {"distill.teacher": teacher, "distill.targets": ["toxicity"]})
+        data = read_and_prepare(taught)
+        pooled = (*data.prepared.train, *data.prepared.validation)
+        (note,) = cautions(data, taught)
+        assert note == (
+            f"{teacher} learned from {len(pooled)} of the {len(pooled)} validation rows and hands on their labels, "
+            "so the numbers on validation rows are flattering."
+        )
+        (note,) = known.notes(taught, pooled[:9], ())
+        assert note == f"{teacher} learned from 9 of the 9 rows that are judged on."
+
+
+def test_a_bundle_that_lists_no_rows_is_known_by_the_path_of_its_data(tiny_bert, csv, tmp_path):
+    folds = tiny.settings(tiny_bert, csv, train=QUICK, threshold={"folds": 2})
+    adapt(folds, tmp_path / "run")
+    bundle = tmp_path / "run" / "bundle"
+    (bundle / "learned.bin").unlink()
+    lesson = make_lesson(config_of(tiny_bert, csv, kind="model", model=str(bundle)), tmp_path / "teacher")
+    assert not (lesson.folder / "learned.bin").exists()
     assert lesson.judged == ()
     assert (
         report(lesson)["judged_on"]
         == f"no rows: {bundle} learned from some of these, and would be praised for them"
     )
-    # Who learns from its scores is told, as of the bundle itself.
-    for teacher in (bundle, str(lesson.folder)):
+    for teacher in (str(bundle), str(lesson.folder)):
         taught = override(folds, {"distill.teacher": teacher, "distill.targets": ["toxicity"]})
-        (note,) = known.notes(taught)
+        (note,) = known.notes(taught, (), ())
         assert note.startswith(f"{teacher} learned from some of these sources, so rows that are judged on may be")
     # A published test part is kept apart from it, the training rows are not.
     told = report(lesson)
     told["learned"][0]["prepare"]["split"] = "official"
     (lesson.folder / "teacher.json").write_text(json.dumps(told))
-    (note,) = known.notes(override(taught, {"prepare.split": "official"}))
+    (note,) = known.notes(override(taught, {"prepare.split": "official"}), (), ())
     assert note.endswith("hands on their labels, so the numbers on validation rows are flattering.")
-    other = tiny.write_csv(tmp_path / "other.csv", tiny.texts(60))
-    lesson = make_lesson(config_of(tiny_bert, other, kind="model", model=bundle), tmp_path / "of-others")
-    assert report(lesson)["judged_on"] == "validation rows"
-    assert lesson.judged
 
 
 def test_a_teacher_without_targets_is_refused_and_an_empty_list_is_not(tiny_bert, csv, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 from adaptox import bundle as bundles
 from adaptox import prepare, sources
 from adaptox.adapt import folder as folders
-from adaptox.adapt import needs, seen
+from adaptox.adapt import known, needs, seen
 from adaptox.adapt.data import Data, is_toxic_chat_test, read_and_prepare
 from adaptox.adapt.judge import conversations, judge
 from adaptox.config import Config, resolved_json
@@ -66,9 +66,9 @@ def assess(
     if out is not None:
         folders.check_free(out, overwrite, [str(bundle), *needs.paths(config)])
     moderator = Moderator.open(bundle)
-    manifest = moderator.bundle.manifest
+    read, manifest = moderator.bundle, moderator.bundle.manifest
     config = _as_the_bundle_has_it(config, manifest)
-    rows = _test_part(config, manifest, progress) if as_split else _all_rows(config, manifest, progress)
+    rows = _test_part(config, read, progress) if as_split else _all_rows(config, read, progress)
     scores = moderator.scorer.score(conversations(rows.examples), progress)
     evaluation = judge(scores, moderator.decider, rows.examples, config, rows.official)
     notes = {"notes": list(rows.notes)} if rows.notes else {}
@@ -90,7 +90,8 @@ def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:
     return config.model_copy(update=changes)
 
 
-def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
+def _test_part(config: Config, bundle: bundles.Bundle, progress: Progress) -> _Rows:
+    manifest = bundle.manifest
     own = seen.trained_on(config, manifest)
     # The bundle's own data is split as it was for the bundle, whichever label is judged.
     data = read_and_prepare(_as_it_was_split(config, manifest) if own else config, progress)
@@ -104,11 +105,15 @@ def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -
             else "these settings make no test part, so there is nothing to evaluate on: set prepare.test_fraction, "
             "or name the data in place of the settings file, which evaluates every row"
         )
-    apart = own or not seen.shares_sources(config, manifest) or seen.is_kept_apart(config, manifest)
-    note = f"The bundle {manifest.name} learned from some of these sources: test rows may be among what it saw."
+    learned, test, notes = known.by_bundle(bundle), data.prepared.test, []
+    if count := learned.count(test):
+        notes.append(f"The bundle {manifest.name} learned from {count} of these {len(test)} test rows.")
+    if not own and seen.may_have_seen(config, seen.unsure(config, learned, count)):
+        notes.append(
+            f"The bundle {manifest.name} learned from some of these sources: test rows may be among what it saw."
+        )
     words = "the test part that these settings make"
-    notes = (*(() if apart else (note,)), *data.prepared.notes)
-    return _Rows(data.prepared.test, words, data.official, notes)
+    return _Rows(test, words, data.official, (*notes, *data.prepared.notes))
 
 
 def _as_it_was_split(config: Config, manifest: bundles.Manifest) -> Config:
@@ -134,26 +139,31 @@ def _check_same_split(data: Data, config: Config, manifest: bundles.Manifest) ->
     )
 
 
-def _all_rows(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
+def _all_rows(config: Config, bundle: bundles.Bundle, progress: Progress) -> _Rows:
     readings = sources.read_all(config.sources, config.data_seed, config.labels)
     examples = [example for reading in readings for example in reading.examples if not example.only_train]
     test = [example for example in examples if example.split == "test"]
     target = config.label_set.target
     if not any(target in example.labels for example in test or examples):
-        known = {name for example in test or examples for name in example.labels}
+        labels = {name for example in test or examples for name in example.labels}
         raise DataError(
             f"expected rows with the bundle's label {target!r}, got none among {len(test or examples)}: "
-            f"{nearest(target, known)}; map its column in sources.columns.labels, or set labels"
+            f"{nearest(target, labels)}; map its column in sources.columns.labels, or set labels"
         )
     grouped = prepare.mark_families(examples, config.text, progress)
     published = tuple(example for example in grouped if example.split == "test")
     # Without its train split nobody can tell which test rows have a near-copy there.
     complete = any(example.split == "train" for example in grouped)
-    aside = bool(published) and seen.left_test_alone(config, manifest)
-    learned = seen.shares_sources(config, manifest) and not aside
-    notes = (f"The bundle {manifest.name} learned from some of these rows.",) if learned else ()
+    rows, name = published or grouped, bundle.manifest.name
+    learned = known.by_bundle(bundle)
+    notes = []
+    if count := learned.count(rows):
+        notes.append(f"The bundle {name} learned from {count} of these {len(rows)} rows.")
+    stages = seen.unsure(config, learned, count)
+    if seen.shares_sources(config, stages) and not (published and seen.left_test_alone(config, stages)):
+        notes.append(f"The bundle {name} learned from some of these rows.")
     words = "the published test split" if published else "every row that was read"
-    return _Rows(published or grouped, words, complete and is_toxic_chat_test(published, config), notes)
+    return _Rows(rows, words, complete and is_toxic_chat_test(published, config), tuple(notes))
 
 
 def _provenance(manifest: bundles.Manifest, config: Config, rows: _Rows, as_split: bool) -> Provenance:

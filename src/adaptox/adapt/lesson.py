@@ -10,7 +10,7 @@ from pathlib import Path
 from adaptox import bundle as bundles
 from adaptox import model, teach
 from adaptox.adapt import folder as folders
-from adaptox.adapt import needs, seen
+from adaptox.adapt import known, needs, seen
 from adaptox.adapt.data import read_and_prepare
 from adaptox.adapt.run import make_start
 from adaptox.config import Config, resolved_json
@@ -112,6 +112,8 @@ def make_lesson(config: Config, out: Path, overwrite: bool = False, progress: Pr
     with folders.whole(out) as folder:
         folder.write(folders.CONFIG, resolved_json(config))
         folder.write(lessons.SCORES, scores)
+        if config.teach.kind == "model" and len(keys := known.by_model(config.teach.model).keys):
+            folder.write(bundles.LEARNED, known.pack(keys))
         if crossfitted:
             folder.write_lines(lessons.FAULTS, faults)
         folder.write(lessons.TEACHER, _report(lesson, given.agreement, config, prepared, scores))
@@ -122,16 +124,23 @@ def _judged_on(config: Config, prepared: Prepared) -> tuple[str, Sequence[Exampl
     """Choose the rows that a teacher is judged on, none that it may have learned from, and say which they are."""
     if config.teach.kind == "crossfit":
         return "training and validation rows, out of fold", _learnt(prepared)
-    if config.teach.kind == "model":
-        place = model.place_of(config.teach.model)
-        if (place / bundles.MANIFEST).is_file():
-            manifest = bundles.load(place).manifest
-            if not seen.left_validation_alone(config, manifest, prepared.manifest.sha256):
-                return (
-                    f"no rows: {config.teach.model} learned from some of these, and would be praised for them",
-                    (),
-                )
+    place = model.place_of(config.teach.model)
+    if config.teach.kind == "model" and (place / bundles.MANIFEST).is_file():
+        return _unseen(config, prepared, bundles.load(place))
     return "validation rows", prepared.validation
+
+
+def _unseen(config: Config, prepared: Prepared, bundle: bundles.Bundle) -> tuple[str, Sequence[Example]]:
+    name, rows = config.teach.model, prepared.validation
+    learned = known.by_bundle(bundle).find(rows)
+    left = [row for row, seen_before in zip(rows, learned, strict=True) if not seen_before]
+    if not seen.left_validation_alone(config, bundle, prepared.manifest.sha256):
+        return f"no rows: {name} learned from some of these, and would be praised for them", ()
+    if not left:
+        return f"no rows: {name} learned from all of these, and would be praised for them", ()
+    if len(left) < len(rows):
+        return f"{len(left)} of {len(rows)} validation rows, those that {name} did not learn from", left
+    return "validation rows", rows
 
 
 def _learnt(prepared: Prepared) -> tuple[Example, ...]:

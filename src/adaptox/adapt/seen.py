@@ -1,4 +1,8 @@
-"""Whether a bundle may have learned from the rows that it, or what starts from it, is judged on."""
+"""Whether a bundle may have learned from the rows that it, or what starts from it, is judged on.
+
+Rows that a bundle lists decide, wherever they lie by now. Of a training whose rows are not listed, as older bundles
+list none, the place of its data and its split say what can be said.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,15 @@ from typing import Any
 
 from adaptox import bundle as bundles
 from adaptox import model
+from adaptox.adapt import known
 from adaptox.config import Config
+from adaptox.records import Example
 from adaptox.sources import TOXIC_CHAT
-from adaptox.teach import lessons
 
 # Reader → what it reads where no path is given.
 _UNNAMED = {"toxic-chat": TOXIC_CHAT}
+
+_Stages = Sequence[Mapping[str, Any]]
 
 
 def trained_on(config: Config, manifest: bundles.Manifest) -> Mapping[str, Any]:
@@ -40,77 +47,25 @@ def learned_by(name: str) -> list[dict[str, Any]]:
     place = model.place_of(name)
     if not (name and (place / bundles.MANIFEST).is_file()):
         return []
+    bundle = bundles.load(place)
+    unlisted = known.by_bundle(bundle).unlisted
     return [
-        {"sources": trained.get("sources", []), "prepare": {"split": trained.get("prepare", {}).get("split")}}
-        for trained in _stages(bundles.load(place).manifest)
+        {
+            "sources": stage.get("sources", []),
+            "prepare": {"split": stage.get("prepare", {}).get("split")},
+            known.LISTED: stage not in unlisted,
+        }
+        for stage in known.stages(bundle.manifest)
     ]
 
 
-def shares_sources(config: Config, manifest: bundles.Manifest) -> bool:
-    """Tell whether a bundle, or what it came from, learned from what is judged on here, however that is read."""
-    return _share(config, _stages(manifest))
-
-
-def left_test_alone(config: Config, manifest: bundles.Manifest) -> bool:
-    """Tell whether a bundle, and what it came from, learned from no published test row that is judged on here."""
-    return _left_test_alone(config, _stages(manifest))
-
-
-def is_kept_apart(config: Config, manifest: bundles.Manifest) -> bool:
-    """Tell whether a bundle learned from none of the test rows of a run, since both keep the published split."""
-    return _is_kept_apart(config, _stages(manifest))
-
-
-def left_validation_alone(config: Config, manifest: bundles.Manifest, data_sha256: str) -> bool:
-    """Tell whether a bundle learned from no validation row of data: it may have chosen its weights by them.
-
-    Args:
-        config: of the data.
-        manifest: the bundle's.
-        data_sha256: of the data as prepared.
-    """
-    own = trained_on(config, manifest)
-    watched = bool(own) and manifest.data_sha256 == data_sha256 and not own.get("threshold", {}).get("folds")
-    before = manifest.base.get("learned", [])
-    return not _share(config, before if watched else _stages(manifest))
-
-
-def notes(config: Config) -> tuple[str, ...]:
-    """Say which of the models that a run learns from, base and teacher, may have seen rows that it is judged on."""
-    teacher = config.distill.teacher if config.distill.targets else ""
-    found = [(name, _stages_of(name)) for name in (config.base.name, teacher) if name]
-    told = [
-        f"{name} learned from some of these sources, so rows that are judged on may be among what it saw."
-        for name, stages in found
-        if _share(config, stages) and not _is_kept_apart(config, stages)
-    ]
-    taught = [
-        f"{name} learned from some of these training rows and hands on their labels, so the numbers on validation "
-        "rows are flattering."
-        for name, stages in found
-        if name == teacher and _share(config, stages) and _is_kept_apart(config, stages)
-    ]
-    return (*told, *taught)
-
-
-def _stages_of(name: str) -> Sequence[Mapping[str, Any]]:
-    """Give the stages of a bundle, or of the bundle whose scores `adaptox teach` wrote; nothing for others."""
-    place = model.place_of(name)
-    if (place / bundles.MANIFEST).is_file():
-        return _stages(bundles.load(place).manifest)
-    return lessons.learned(place) if lessons.is_lesson(place) else []
-
-
-def _stages(manifest: bundles.Manifest) -> list[Mapping[str, Any]]:
-    """Give the settings of a bundle's training, and of those that it came from."""
-    return [manifest.metrics.get("config", {}), *manifest.base.get("learned", [])]
-
-
-def _share(config: Config, stages: Sequence[Mapping[str, Any]]) -> bool:
+def shares_sources(config: Config, stages: _Stages) -> bool:
+    """Tell whether one of these trainings read what is judged on here, however that is read."""
     return any(_shares(config, stage) for stage in stages)
 
 
-def _left_test_alone(config: Config, stages: Sequence[Mapping[str, Any]]) -> bool:
+def left_test_alone(config: Config, stages: _Stages) -> bool:
+    """Tell whether none of these trainings learned from a published test row that is judged on here."""
     return all(
         stage.get("prepare", {}).get("split") == "official"
         # What only helps training is learned from as a whole.
@@ -120,12 +75,94 @@ def _left_test_alone(config: Config, stages: Sequence[Mapping[str, Any]]) -> boo
     )
 
 
-def _is_kept_apart(config: Config, stages: Sequence[Mapping[str, Any]]) -> bool:
-    return config.prepare.split == "official" and _left_test_alone(config, stages)
+def is_kept_apart(config: Config, stages: _Stages) -> bool:
+    """Tell whether none of these trainings learned from test rows of a run, since all keep the published split."""
+    return config.prepare.split == "official" and left_test_alone(config, stages)
+
+
+def may_have_seen(config: Config, stages: _Stages) -> bool:
+    """Tell whether test rows of a run may be among what these trainings read."""
+    return shares_sources(config, stages) and not is_kept_apart(config, stages)
+
+
+def unsure(config: Config, learned: known.Known, count: int) -> _Stages:
+    """Give the trainings of which rows do not decide: they list none, or read the same place in another way.
+
+    Args:
+        config: of what is judged on.
+        learned: what a model learned from.
+        count: of the rows that are judged on, how many it lists. None is no proof where its rows were made of other
+            columns.
+    """
+    return (
+        *learned.unlisted,
+        *(stage for stage in learned.listed if not count and _reads_otherwise(config, stage)),
+    )
+
+
+def left_validation_alone(config: Config, bundle: bundles.Bundle, data_sha256: str) -> bool:
+    """Tell whether no training of which a bundle lists no rows learned from validation rows of data.
+
+    The bundle's own may have chosen its weights by them.
+
+    Args:
+        config: of the data.
+        bundle: which.
+        data_sha256: of the data as prepared.
+    """
+    own = trained_on(config, bundle.manifest)
+    same = bundle.manifest.data_sha256 == data_sha256
+    watched = bool(own) and same and not own.get("threshold", {}).get("folds")
+    unlisted = known.by_bundle(bundle).unlisted
+    return not shares_sources(config, [stage for stage in unlisted if not (watched and stage is own)])
+
+
+def notes(config: Config, judged: Sequence[Example], held: Sequence[Example]) -> tuple[str, ...]:
+    """Say which of the models that a run learns from, base and teacher, may have seen rows that it is judged on.
+
+    Args:
+        config: of the run.
+        judged: the rows that its result is about.
+        held: others that numbers are told of, by which the threshold is learned.
+    """
+    teacher = config.distill.teacher if config.distill.targets else ""
+    return tuple(
+        note
+        for name, teaches in ((config.base.name, False), (teacher, True))
+        if name
+        for note in _notes_on(name, teaches, config, judged, held)
+    )
+
+
+def _notes_on(
+    name: str, teaches: bool, config: Config, judged: Sequence[Example], held: Sequence[Example]
+) -> Iterable[str]:
+    learned = known.by_model(name)
+    if seen := learned.count(judged):
+        yield f"{name} learned from {seen} of the {len(judged)} rows that are judged on."
+    if may_have_seen(config, unsure(config, learned, seen)):
+        yield f"{name} learned from some of these sources, so rows that are judged on may be among what it saw."
+    if not teaches:
+        return
+    handed = "and hands on their labels, so the numbers on validation rows are flattering."
+    if seen := learned.count(held):
+        yield f"{name} learned from {seen} of the {len(held)} validation rows {handed}"
+    if shares_sources(config, learned.unlisted) and is_kept_apart(config, learned.unlisted):
+        yield f"{name} learned from some of these training rows {handed}"
 
 
 def _shares(config: Config, stage: Mapping[str, Any]) -> bool:
     return _overlap(stage.get("sources", ()), _judged(config))
+
+
+def _reads_otherwise(config: Config, stage: Mapping[str, Any]) -> bool:
+    def way(source: Mapping[str, Any]) -> tuple[Any, Any]:
+        return source.get("reader"), source.get("columns")
+
+    judged = _judged(config)
+    return any(
+        way(one) != way(other) and _overlap([one], [other]) for one in stage.get("sources", ()) for other in judged
+    )
 
 
 def _judged(config: Config) -> list[dict[str, Any]]:

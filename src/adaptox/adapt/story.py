@@ -212,4 +212,6 @@ def cautions(data: Data, config: Config) -> tuple[str, ...]:
             f"The scores of {teacher} come from models that saw the labels of other folds, so the numbers on "
             "validation rows are flattering."
         )
-    return (*notes, *seen.notes(config))
+    parts = data.prepared
+    held = (*parts.train, *parts.validation) if config.threshold.folds else parts.validation
+    return (*notes, *seen.notes(config, data.judged(config), held if parts.test else ()))

@@ -4,6 +4,7 @@
 config.json          resolved settings
 scores.parquet       conversation (hash of its messages), and a column for each score
 label-faults.jsonl   labels that an ensemble doubts, for people to look at
+learned.bin          of a bundle that gave them: a hash of each row that it learned from; may be removed
 teacher.json         who taught, how far that agrees with the labels, what it cost; written last
 ```
 """
