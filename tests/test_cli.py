@@ -370,7 +370,7 @@ def test_an_interval_is_promised_only_where_there_are_families_for_it(capsys, fa
         for n in range(60)
     ]
     probs = np.linspace(0.1, 0.9, len(rows))
-    tables.explain(evaluate(rows, probs, "toxicity", 0.5, "0.5", EvaluateConfig(resamples=100), 0))
+    tables.explain(evaluate(rows, probs, "toxicity", 0.5, "0.5", EvaluateConfig(resamples=100), 0), "these rows")
     last = " ".join(capsys.readouterr().out.split()).rpartition("(0.5) ")[2]
     assert last.startswith(said)
     assert ("fewer than 6 families of prompts that repeat one another" in last) == (families < 6)

@@ -347,7 +347,10 @@ def test_an_address_where_no_such_server_is_stops_after_a_few_calls(server, stor
     assert len(server.asked) <= 8 * 3
 
 
-def test_the_user_is_told_once_when_all_workers_pause(server, store, caplog):
+def test_the_user_is_told_once_when_all_workers_pause(server, store, caplog, monkeypatch):
+    # Long enough that three workers pause at once on a machine that is busy.
+    monkeypatch.setattr(pace, "_FIRST_PAUSE_S", 0.3)
+    monkeypatch.setattr(pace, "_LONGEST_PAUSE_S", 0.3)
     server.plan["*"] = [BOOM] * 12
     asked(server, store, 9, concurrency=3)
     assert caplog.text.count("no call succeeds just now, all pause, the next") == 1
