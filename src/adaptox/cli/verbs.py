@@ -176,7 +176,7 @@ def predict(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
 ) -> None:
-    """Score texts and conversations: calibrated probabilities, and a decision, block if a label is at its threshold.
+    """Score texts and conversations: calibrated probabilities, and a decision, block if one is at its threshold.
 
     Files have a column `text` or `messages` (OpenAI's chat form), and may have an `id`.
     """
