@@ -15,6 +15,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from adaptox.teach.store import Store
+
 # A shell's background jobs ignore Ctrl-C, and what they start does, too; some tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -121,6 +123,13 @@ def tiny_bert(base_of: Callable[..., Path]) -> Path:
 def toxic_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of a tiny six-label BERT in unitary/toxic-bert's layout."""
     return write_toxic_bert(tmp_path_factory.mktemp("toxic-bert"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """Give a teacher's answers, of which there are none yet."""
+    with Store(tmp_path / "answers.sqlite") as opened:
+        yield opened
 
 
 def _wordpiece() -> Tokenizer:

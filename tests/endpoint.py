@@ -10,8 +10,21 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from adaptox.labels import OPENAI_CATEGORIES
+from adaptox.records import Conversation
+from adaptox.teach import pace
 
 LATE_S = 0.8
+
+
+def hurry(monkeypatch):
+    """Let no pause last long."""
+    monkeypatch.setattr(pace, "_FIRST_PAUSE_S", 0.002)
+    monkeypatch.setattr(pace, "_LONGEST_PAUSE_S", 0.02)
+
+
+def texts(count):
+    """Give so many conversations by their keys."""
+    return {f"key {number}": Conversation.of(f"text {number}") for number in range(count)}
 
 
 def moderated(**changes):

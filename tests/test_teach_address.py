@@ -14,7 +14,6 @@ from adaptox.records import Conversation
 from adaptox.teach.asking import ask_all
 from adaptox.teach.moderation import Moderation
 from adaptox.teach.server import _asked_pause_s
-from adaptox.teach.store import Store
 
 
 @pytest.fixture
@@ -23,12 +22,6 @@ def server(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with endpoint.running() as server:
         yield server
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "answers.sqlite") as opened:
-        yield opened
 
 
 def asked(server, store, **changes):

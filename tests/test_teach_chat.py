@@ -14,12 +14,11 @@ import endpoint
 from adaptox.config import TeachConfig
 from adaptox.errors import ConfigError, InputError
 from adaptox.records import Conversation
-from adaptox.teach import pace
 from adaptox.teach.asking import ask_all, plan_calls
 from adaptox.teach.chat import SCORE, Chat
 from adaptox.teach.server import CallError
-from adaptox.teach.store import Answer, Store
-from endpoint import chatted
+from adaptox.teach.store import Answer
+from endpoint import chatted, texts
 
 ANSWERED = chatted("yes", [[("yes", math.log(0.6)), ("no", math.log(0.2))]])
 
@@ -33,24 +32,13 @@ def server():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(pace, "_FIRST_PAUSE_S", 0.002)
-    monkeypatch.setattr(pace, "_LONGEST_PAUSE_S", 0.02)
+    endpoint.hurry(monkeypatch)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-nobody")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
 
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "answers.sqlite") as opened:
-        yield opened
-
-
 def settings(server, **changes):
     return TeachConfig(**{"kind": "chat", "url": server.url, "model": "m", "calls_per_minute": 60_000} | changes)
-
-
-def texts(count):
-    return {f"key {number}": Conversation.of(f"text {number}") for number in range(count)}
 
 
 def asked(server, store, conversations, teacher=None, **changes):

@@ -36,7 +36,7 @@ from adaptox.teach.chat import Chat, question
 from adaptox.teach.moderation import Moderation
 from adaptox.teach.server import _asked_pause_s
 from adaptox.teach.store import Store, store_file
-from endpoint import LATE_S, Handler, chatted, moderated
+from endpoint import LATE_S, Handler, chatted, moderated, texts
 
 CANARY = "sk-canary-3f9a1c77"
 
@@ -49,16 +49,9 @@ def server():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(pace, "_FIRST_PAUSE_S", 0.002)
-    monkeypatch.setattr(pace, "_LONGEST_PAUSE_S", 0.02)
+    endpoint.hurry(monkeypatch)
     monkeypatch.setenv("OPENAI_API_KEY", CANARY)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "answers.sqlite") as opened:
-        yield opened
 
 
 def settings(server, **changes):
@@ -67,10 +60,6 @@ def settings(server, **changes):
         | {"calls_per_minute": 60_000}
         | changes
     )
-
-
-def texts(count):
-    return {f"key {number}": Conversation.of(f"text {number}") for number in range(count)}
 
 
 def asked(server, store, conversations, teacher=Moderation, progress=asking.silent, **changes):

@@ -15,13 +15,13 @@ import pytest
 import endpoint
 from adaptox.config import TeachConfig
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError, RunError
-from adaptox.records import WAITING, Conversation, silent
+from adaptox.records import WAITING, silent
 from adaptox.teach import pace
 from adaptox.teach.asking import ask_all, plan_calls
 from adaptox.teach.chat import Chat
 from adaptox.teach.moderation import Moderation
 from adaptox.teach.store import Answer, Store
-from endpoint import LATE_S, chatted
+from endpoint import LATE_S, chatted, texts
 
 CANNOT = chatted("I cannot")
 TOO_MANY = (429, {"error": {"message": "slow down"}}, {"Retry_After_Ms": "1"})
@@ -37,27 +37,16 @@ def server():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(pace, "_FIRST_PAUSE_S", 0.002)
-    monkeypatch.setattr(pace, "_LONGEST_PAUSE_S", 0.02)
+    endpoint.hurry(monkeypatch)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     for name in ("OPENAI_API_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "answers.sqlite") as opened:
-        yield opened
 
 
 def settings(server, **changes):
     return TeachConfig(
         **{"kind": "moderation", "url": server.url, "model": "m", "calls_per_minute": 60_000} | changes
     )
-
-
-def texts(count):
-    return {f"key {number}": Conversation.of(f"text {number}") for number in range(count)}
 
 
 def asked(server, store, count, teacher=Moderation, progress=silent, targets=(), **changes):

@@ -12,12 +12,6 @@ from adaptox.teach.store import Answer, Store, store_file
 from adaptox.teach.values import conversation_key
 
 
-@pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "answers.sqlite") as opened:
-        yield opened
-
-
 def test_answers_are_as_they_were_kept_in_every_process(tmp_path):
     file = tmp_path / "deep" / "er" / "answers.sqlite"
     answer = Answer({"hate/threatening": 0.1 + 0.2, "é": 0.0}, 7, 3)
