@@ -311,7 +311,7 @@ def test_a_model_that_thinks_is_asked_with_room_and_without_what_it_refuses(serv
     assert sent(server)[-3:] == [{"max_completion_tokens": 4_000}] * 3
     assert len(server.bodies) == 3 + 4
     assert (cost.calls, cost.retries, chat.from_words) == (3, 0, 3)
-    assert "so a score is 1 or 0: 403: not allowed to request logprobs" in caplog.text
+    assert "so a score is 1 or 0: 403: You are not allowed to request logprobs" in caplog.text
 
 
 def test_workers_learn_together_what_a_server_takes(server, store):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from adaptox.teach.server import CallError
+from adaptox.teach.server import CallError, may_pass
 
 _YES, _NO = "yes", "no"
 # Around a word, and around a token, may stand spaces, quotation marks, asterisks and other signs of any script, and
@@ -17,7 +17,6 @@ _WORD = re.compile(rf"[\W_ĠĊ]*({_YES}|{_NO})[\W_ĠĊ]*", re.IGNORECASE)
 # Servers round: the logarithm of a probability of 1 may be a little above 0.
 _ROUNDING = 1e-3
 _FILTERED = "content_filter"
-_AGAIN = frozenset((408, 409, 429))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ def check(found: Any, shown: Callable[[str], str]) -> None:
     said = shown(str(body.get("message") or error or "finish_reason is error"))
     raise CallError(
         f"{status}: {said}" if status else f"expected an answer, got an error: {said}",
-        again=status is None or status in _AGAIN or status >= 500,
+        again=status is None or may_pass(status),
         declined=code == _FILTERED,
         status=status,
         param=str(body.get("param") or ""),

@@ -34,8 +34,8 @@ _AGAIN = frozenset((408, 409, _TOO_MANY))
 _NOT_HERE = frozenset((404, 405))
 # What a server calls its refusal to hand on a text at all.
 _FILTERED = frozenset(("content_filter", "content_policy_violation"))
-# What a server says of a model that does not give what was asked for, whatever the text.
-_NOT_GIVEN = "not allowed to request"
+# What OpenAI says, with the status of a bad key, of a model without log-probabilities.
+_NOT_GIVEN = "not allowed to request logprobs"
 _NO_CREDIT = frozenset(("insufficient_quota", "billing_hard_limit_reached"))
 
 
@@ -203,8 +203,9 @@ class Server:
         body = error.body if isinstance(error.body, dict) else {}
         said = f"{status}: {self.shown(str(body.get('message') or error.response.text))}"
         is_filtered = str(error.code) in _FILTERED
-        is_known = self._has_answered and _NOT_GIVEN not in said
-        if status == 403 and (is_known or is_filtered or _is_flagged(body)):
+        if status == 403 and _NOT_GIVEN in said:
+            return CallError(said, again=False, status=status, param="logprobs")
+        if status == 403 and (self._has_answered or is_filtered or _is_flagged(body)):
             return CallError(said, again=False, declined=True, status=status)
         if status in (401, 403):
             return ConfigError(self._about_the_key(said))
@@ -220,12 +221,17 @@ class Server:
             return RunError(f"{config.url} asks for a pause of {pause_s:.0f} s ({said}): wait for it")
         return CallError(
             said,
-            again=status in _AGAIN or status >= 500,
+            again=may_pass(status),
             declined=is_filtered,
             pause_s=pause_s,
             status=status,
             param=str(body.get("param") or ""),
         )
+
+
+def may_pass(status: int) -> bool:
+    """Tell whether another attempt may get past a status."""
+    return status in _AGAIN or status >= 500
 
 
 def _is_flagged(body: Mapping[str, Any]) -> bool:
