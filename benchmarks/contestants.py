@@ -5,10 +5,12 @@ Each brings its own libraries when it is asked to, so that the memory of its pro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +21,10 @@ from adaptox.records import Example, FloatArray
 from adaptox.text import render
 
 FEW = 16  # rows of each class, where SetFit is at home
-STEPS = 100  # of pairs from all rows; SetFit alone would list the twelve million pairs that there are
+# The threshold of tools that come without one.
+HALF = 0.5
+# What benchmarks/setfit_settings.py chose for SetFit on the training rows, and how it did there.
+SETFIT_CHOSEN = Path(__file__).parents[1] / "docs" / "results" / "setfit-settings.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,14 @@ class Rows:
             [render(example.conversation, config.text).text for example in known],
             [int(example.labels[target]) for example in known],
             [example.group or example.id for example in known],
+        )
+
+    def take(self, places: Sequence[int]) -> Rows:
+        """Give the rows at some places, in their order."""
+        return Rows(
+            [self.texts[at] for at in places],
+            [self.truth[at] for at in places],
+            [self.groups[at] for at in places],
         )
 
 
@@ -86,23 +99,56 @@ def tf_idf(config: Config, work: Path) -> Learn:
 
 def setfit(config: Config, work: Path) -> Learn:
     """Learn from pairs of a few texts by SetFit's defaults, then fit a logistic head."""
-    learn_all = _setfit(config, work, f"its defaults, {FEW} rows of each class")
+    learn_all = _setfit(config, work, SetFitSettings(), f"its defaults, {FEW} rows of each class")
 
     def learn(train: Rows) -> Trained:
         order = np.random.default_rng(config.seed).permutation(len(train.truth))
         few = [int(at) for label in (0, 1) for at in [at for at in order if train.truth[at] == label][:FEW]]
-        texts, truth, groups = train.texts, train.truth, train.groups
-        return learn_all(Rows([texts[at] for at in few], [truth[at] for at in few], [groups[at] for at in few]))
+        return learn_all(train.take(few))
 
     return learn
 
 
-def setfit_all(config: Config, work: Path) -> Learn:
-    """Learn from random pairs of all texts, half of them unlike, then fit a logistic head to all texts."""
-    return _setfit(config, work, f"all rows, {STEPS} steps of pairs of them", max_steps=STEPS)
+def setfit_best(config: Config, work: Path) -> Learn:
+    """Learn from all rows by the settings and the threshold that did best on training rows left out."""
+    chosen = json.loads(SETFIT_CHOSEN.read_text(encoding="utf-8"))["chosen"]
+    used = SetFitSettings(**chosen["settings"])
+    how = f"the best of its settings on rows left out, {used.steps} steps of pairs of all rows"
+    return _setfit(config, work, used, how, chosen["threshold"], "F1 on a third of train left out")
 
 
-def _setfit(config: Config, work: Path, how: str, **options: int) -> Learn:
+@dataclass(frozen=True, slots=True)
+class SetFitSettings:
+    """How SetFit learns: by its defaults, unless told otherwise.
+
+    Attributes:
+        steps: of pairs; None for all pairs, of which 5,000 rows have twelve millions.
+        learning_rate: of the network; None for the default, 2e-5.
+        pair_tokens: of each text of a pair; None for as many as are read later.
+        head: of scikit-learn's LogisticRegression, by its names.
+    """
+
+    steps: int | None = None
+    learning_rate: float | None = None
+    pair_tokens: int | None = None
+    head: Mapping[str, Any] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Give what SetFit's TrainingArguments are told."""
+        rate = self.learning_rate
+        given = {"max_steps": self.steps, "body_learning_rate": None if rate is None else (rate, rate)}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def teach_setfit_body(train: Rows, config: Config, work: Path, used: SetFitSettings) -> Any:
+    """Let SetFit train its network on pairs; the head is not fitted yet.
+
+    Returns:
+        The SetFit trainer, whose `model` reads as many tokens as adaptox.
+
+    Raises:
+        InputError: SetFit is not installed.
+    """
     try:
         from setfit import SetFitModel, TrainingArguments
         from setfit import Trainer as SetFitTrainer
@@ -110,23 +156,40 @@ def _setfit(config: Config, work: Path, how: str, **options: int) -> Learn:
         raise InputError(f"setfit cannot be imported ({error}): pip install setfit, or --without setfit") from error
     from datasets import Dataset
 
+    model = SetFitModel.from_pretrained(_base(config), head_params=dict(used.head or {}))
+    arguments = TrainingArguments(
+        output_dir=str(work),
+        seed=config.seed,
+        save_strategy="no",
+        report_to="none",
+        show_progress_bar=False,
+        **used.options(),
+    )
+    data = Dataset.from_dict({"text": train.texts, "label": train.truth})
+    taught = SetFitTrainer(model=model, args=arguments, train_dataset=data)
+    model.model_body.max_seq_length = used.pair_tokens or config.encode.max_tokens
+    if used.steps != 0:
+        taught.train_embeddings(train.texts, train.truth, args=arguments)
+    model.model_body.max_seq_length = config.encode.max_tokens
+    return taught
+
+
+def _setfit(
+    config: Config,
+    work: Path,
+    used: SetFitSettings,
+    how: str,
+    threshold: float = HALF,
+    origin: str = str(HALF),
+) -> Learn:
     def learn(train: Rows) -> Trained:
-        model = SetFitModel.from_pretrained(_base(config))
-        model.model_body.max_seq_length = config.encode.max_tokens
-        arguments = TrainingArguments(
-            output_dir=str(work),
-            seed=config.seed,
-            save_strategy="no",
-            report_to="none",
-            show_progress_bar=False,
-            **options,
-        )
-        data = Dataset.from_dict({"text": train.texts, "label": train.truth})
-        SetFitTrainer(model=model, args=arguments, train_dataset=data).train()
+        taught = teach_setfit_body(train, config, work, used)
+        taught.train_classifier(train.texts, train.truth)
+        model = taught.model
         return Trained(
             lambda texts: np.asarray(model.predict_proba(texts, as_numpy=True), dtype=np.float64)[:, 1],
-            0.5,
-            "0.5",
+            threshold,
+            origin,
             f"SetFit {version('setfit')}: {how}",
             len(train.texts),
         )
@@ -135,7 +198,7 @@ def _setfit(config: Config, work: Path, how: str, **options: int) -> Learn:
 
 
 def trainer(config: Config, work: Path) -> Learn:
-    """Fine-tune with a short script that leaves all but batch size and length to the library."""
+    """Fine-tune with a short script that leaves all but the length to the library."""
     import torch
     import transformers
     from datasets import Dataset
@@ -150,8 +213,6 @@ def trainer(config: Config, work: Path) -> Learn:
 
         arguments = transformers.TrainingArguments(
             output_dir=str(work),
-            per_device_train_batch_size=config.train.batch_size,
-            per_device_eval_batch_size=4 * config.train.batch_size,
             seed=config.seed,
             save_strategy="no",
             report_to="none",
@@ -172,8 +233,8 @@ def trainer(config: Config, work: Path) -> Learn:
             probs: FloatArray = logits.double().softmax(dim=1)[:, 1].numpy()
             return probs
 
-        about = f"transformers {version('transformers')}: its Trainer's defaults, batches and lengths as adaptox's"
-        return Trained(predict, 0.5, "0.5", about, len(train.texts))
+        about = f"transformers {version('transformers')}: its Trainer's defaults"
+        return Trained(predict, HALF, str(HALF), about, len(train.texts))
 
     return learn
 
@@ -222,7 +283,7 @@ def _base(config: Config) -> str:
 CONTESTANTS: dict[str, Callable[[Config, Path], Learn]] = {
     "tf-idf": tf_idf,
     "setfit": setfit,
-    "setfit-all": setfit_all,
+    "setfit-best": setfit_best,
     "trainer": trainer,
     "adaptox": plain,
     "adaptox-recipe": recipe,

@@ -10,8 +10,8 @@ is longer window by window.
 - tf-idf: scikit-learn's TfidfVectorizer (words and pairs of words) and LogisticRegression, classes balanced;
   threshold by TunedThresholdClassifierCV, five folds that keep prompt families whole.
 - setfit: SetFit by its defaults but the length, on 16 rows of each class, where it is at home; its .5.
-- setfit-all: the same with a head fitted to all rows, after 100 steps of pairs of them (there are millions).
-- trainer: a transformers Trainer script, all but batch size and length by the library's defaults; .5.
+- setfit-best: the same from all rows, by the settings and the threshold that setfit_settings.py chose on train.
+- trainer: a transformers Trainer script, all but the length by the library's defaults; .5.
 - adaptox, adaptox-recipe: `adaptox train` by its plain defaults, and by the recipe of data named alone, but for
   its base.
 
