@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from sklearn.calibration import _sigmoid_calibration as sklearn_platt
 from sklearn.metrics import f1_score, log_loss
 
@@ -15,6 +16,8 @@ from adaptox.decide import (
     Calibration,
     Decider,
     LabelThreshold,
+    best_at_fpr,
+    best_at_precision,
     best_expected_f1,
     best_f1,
     fit,
@@ -189,6 +192,56 @@ def test_a_cut_between_saturated_scores_still_separates_them():
     low = np.nextafter(1.0, 0.0)
     assert low < best_f1(np.array([low, 1.0]), np.array([False, True])) <= 1.0
     assert 0.0 < best_f1(np.array([0.0, 5e-324]), np.array([False, True])) <= 5e-324
+
+
+# A threshold within a bound
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 0.999, 1.0]), st.booleans()), min_size=2))
+@settings(deadline=None)
+def test_no_cut_within_the_bound_finds_more(rows):
+    probs, truth = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    if truth.all() or not truth.any():
+        return
+    cuts = [probs >= cut for cut in np.unique(probs)]
+
+    few = [flagged for flagged in cuts if flagged[~truth].mean() <= 0.25]
+    found = probs >= best_at_fpr(probs, truth, 0.25)
+    assert found[truth].mean() >= max((flagged[truth].mean() for flagged in few), default=0)
+    assert found[~truth].mean() <= 0.25 or not few
+
+    sure = [flagged for flagged in cuts if truth[flagged].mean() >= 0.75]
+    found = probs >= best_at_precision(probs, truth, 0.75)
+    assert found[truth].mean() >= max((flagged[truth].mean() for flagged in sure), default=0)
+    assert truth[found].mean() >= 0.75 or not sure
+
+
+def test_a_bound_is_kept_and_named():
+    logits, truth = drawn(2000)
+    plain = fitted(logits, truth).probs(logits[:, None])[:, 0]
+    cut = fitted(logits, truth, ThresholdConfig(policy="max-fpr", max_fpr=0.02)).thresholds[0]
+    assert 0.01 < (plain[truth == 0] >= cut.value).mean() <= 0.02
+    assert cut.origin == "val: most recall at a false-positive rate of at most 0.02"
+    cut = fitted(logits, truth, ThresholdConfig(policy="min-precision", min_precision=0.8)).thresholds[0]
+    assert 0.8 <= truth[plain >= cut.value].mean() < 0.85
+    assert cut.origin == "val: most recall at a precision of at least 0.8"
+
+
+def test_a_bound_that_no_cut_keeps_gives_the_nearest_cut_and_says_so():
+    logits, truth = np.array([3.0, 2.0, 1.0, -1.0, -2.0]), np.array([0, 1, 0, 1, 0])
+    raw = {"calibration": "none"}
+    cut = fitted(logits, truth, ThresholdConfig(policy="max-fpr", max_fpr=0.1, **raw)).thresholds[0]
+    assert cut.origin == "val: lowest false-positive rate there is (0.333; 0.1 was asked for)"
+    assert sigmoid(2.0) < cut.value < sigmoid(3.0)
+    cut = fitted(logits, truth, ThresholdConfig(policy="min-precision", min_precision=0.95, **raw)).thresholds[0]
+    assert cut.origin == "val: highest precision there is (0.5; 0.95 was asked for)"
+    assert sigmoid(1.0) < cut.value < sigmoid(2.0)
+
+
+@pytest.mark.parametrize("bound", [{"max_fpr": 0.02}, {"min_precision": 0.8}])
+def test_a_bound_that_the_policy_does_not_read_is_refused(bound):
+    with pytest.raises(ValidationError, match="alone, got 'expected-f1': set that, or leave"):
+        ThresholdConfig(**bound)
 
 
 def test_the_origin_says_where_a_threshold_came_from():

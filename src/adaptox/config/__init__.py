@@ -31,10 +31,10 @@ from adaptox.config.sections import (
     LossConfig,
     LossKind,
     ScaleKind,
-    ThresholdConfig,
     TrainConfig,
 )
 from adaptox.config.teach_section import TeachConfig, TeacherKind
+from adaptox.config.threshold_section import ThresholdConfig
 
 __all__ = [
     "LEARNING_RATES",

@@ -8,6 +8,7 @@ from pydantic import Field, ModelWrapValidatorHandler, model_validator
 
 from adaptox.config.data_sections import EncodeConfig, Fraction, PrepareConfig, Section, SourceConfig, TextConfig
 from adaptox.config.teach_section import TeachConfig
+from adaptox.config.threshold_section import ThresholdConfig
 from adaptox.errors import nearest
 from adaptox.labels import TOXICITY, LabelSet
 
@@ -185,29 +186,6 @@ class TrainConfig(Section):
     """Also log there, if installed."""
     allow_collapse: bool = False
     """Record a collapsed model instead of ending the run with an error."""
-
-
-class ThresholdConfig(Section):
-    """How scores become decisions. Fitted on validation, stored in the bundle."""
-
-    policy: Literal["expected-f1", "f1", "fixed"] = "expected-f1"
-    """expected-f1 takes the threshold with the best F1 on validation, a row's probability standing for its truth,
-    which is steady where positives are few; f1 takes the best cut on validation as it is; fixed takes `value`."""
-    value: float = Field(0.5, gt=0, lt=1)
-    """The threshold of the fixed policy, on calibrated probabilities."""
-    folds: int = Field(0, ge=0)
-    """Learn calibration and threshold on every row of train and validation, each scored by a model that was trained
-    without its fold, and train the final model on all of them. Takes that many further trainings; 0 uses the
-    validation part."""
-    calibration: Literal["platt", "temperature", "none"] = "platt"
-    """Scale and offset of the logits fitted on validation (Platt 1999), their scale alone (arXiv 1706.04599), or
-    raw sigmoid outputs."""
-
-    @model_validator(mode="after")
-    def _two_folds(self) -> ThresholdConfig:
-        if self.folds == 1:
-            raise ValueError("folds must be 0, or at least 2, got 1: one fold leaves nothing to train on")
-        return self
 
 
 class EvaluateConfig(Section):

@@ -7,17 +7,17 @@ its threshold. All three are fitted on validation and stored in the bundle. This
 from adaptox.decide.calibrate import MAX_TEMPERATURE, MIN_TEMPERATURE, Calibration, fit_platt, fit_temperature
 from adaptox.decide.decider import Decider, LabelThreshold
 from adaptox.decide.fitting import fit
-from adaptox.decide.policies import POLICIES, Policy, best_expected_f1, best_f1
+from adaptox.decide.policies import best_at_fpr, best_at_precision, best_expected_f1, best_f1
 from adaptox.decide.squash import logit, sigmoid
 
 __all__ = [
     "MAX_TEMPERATURE",
     "MIN_TEMPERATURE",
-    "POLICIES",
     "Calibration",
     "Decider",
     "LabelThreshold",
-    "Policy",
+    "best_at_fpr",
+    "best_at_precision",
     "best_expected_f1",
     "best_f1",
     "fit",

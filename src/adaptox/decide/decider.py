@@ -24,7 +24,7 @@ class LabelThreshold:
         value: on calibrated probabilities; at or above it the label is flagged. None if the label is scored and
             never flagged, because only a teacher knows it.
         origin: where it came from: a plain number, or ``val: <policy>``.
-        policy: ``f1``, ``expected-f1``, ``fixed`` or ``none``.
+        policy: that of `ThresholdConfig`, or ``none``.
     """
 
     label: str

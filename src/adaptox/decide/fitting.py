@@ -10,7 +10,7 @@ import numpy as np
 from adaptox.config import ThresholdConfig
 from adaptox.decide.calibrate import Calibration, fit_platt, fit_temperature
 from adaptox.decide.decider import Decider, LabelThreshold
-from adaptox.decide.policies import POLICIES
+from adaptox.decide.policies import learn_cut
 from adaptox.errors import CollapseError, DataError
 from adaptox.records import BoolArray, FloatArray, IntArray
 
@@ -87,9 +87,9 @@ def _threshold(
         return LabelThreshold(label, config.value, f"{config.value:g}", "fixed")
     if missing:
         return LabelThreshold(label, config.value, f"{config.value:g} ({missing} in validation)", "fixed")
-    policy, origin = POLICIES[config.policy]
-    origin += f", {config.folds} folds" if config.folds else ""
-    return LabelThreshold(label, policy(probs, truth), origin, config.policy)
+    cut = learn_cut(probs, truth, config)
+    origin = f"val: {cut.origin}" + (f", {config.folds} folds" if config.folds else "")
+    return LabelThreshold(label, cut.value, origin, config.policy)
 
 
 def _missing_class(truth: BoolArray) -> str:

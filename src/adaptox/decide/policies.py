@@ -2,15 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
+from adaptox.config import ThresholdConfig
 from adaptox.decide.squash import logit, sigmoid
+from adaptox.errors import ConfigError
 from adaptox.records import BoolArray, FloatArray
 
-# (probs (n,), truth (n,)) → threshold. Both classes occur in truth.
-Policy = Callable[[FloatArray, BoolArray], float]
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A threshold that was learned.
+
+    Attributes:
+        value: rows at or above it are flagged.
+        origin: what it is the best for, as shown beside numbers.
+    """
+
+    value: float
+    origin: str
+
+
+def learn_cut(probs: FloatArray, truth: BoolArray, config: ThresholdConfig) -> Cut:
+    """Learn a threshold by the policy of the settings.
+
+    A bound that no cut keeps gives the cut that comes nearest to it, and the origin says so: a training is not
+    lost for it.
+
+    Args:
+        probs: (n,) calibrated probabilities.
+        truth: (n,) whether the label holds; both classes occur.
+        config: policy and bounds.
+
+    Raises:
+        ConfigError: the policy learns nothing.
+    """
+    match config.policy:
+        case "expected-f1":
+            return Cut(best_expected_f1(probs, truth), "best expected F1")
+        case "f1":
+            return Cut(best_f1(probs, truth), "best F1")
+        case "max-fpr":
+            value, limit = best_at_fpr(probs, truth, config.max_fpr), config.max_fpr
+            rate = float((probs[~truth] >= value).mean())
+            if rate > limit:
+                return Cut(value, f"lowest false-positive rate there is ({rate:.3g}; {limit:g} was asked for)")
+            return Cut(value, f"most recall at a false-positive rate of at most {limit:g}")
+        case "min-precision":
+            value, limit = best_at_precision(probs, truth, config.min_precision), config.min_precision
+            precision = float(truth[probs >= value].mean())
+            if precision < limit:
+                return Cut(value, f"highest precision there is ({precision:.3g}; {limit:g} was asked for)")
+            return Cut(value, f"most recall at a precision of at least {limit:g}")
+        case "fixed":
+            raise ConfigError("threshold.policy = 'fixed' learns no threshold")
 
 
 def best_f1(probs: FloatArray, truth: BoolArray) -> float:
@@ -27,13 +74,8 @@ def best_f1(probs: FloatArray, truth: BoolArray) -> float:
     Returns:
         A threshold; rows at or above it are flagged.
     """
-    order = np.argsort(-probs, kind="stable")
-    scores, hits = probs[order], np.cumsum(truth[order])
-    last = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
-    f1 = 2 * hits[last] / (last + 1 + hits[-1])
-    best = int(np.argmax(f1))
-    above = float(scores[last[best]])
-    return above if best + 1 == len(last) else _between(float(scores[last[best + 1]]), above)
+    ranked = _Ranked.of(probs, truth)
+    return ranked.cut(int(np.argmax(2 * ranked.hits / (ranked.flagged + ranked.hits[-1]))))
 
 
 def best_expected_f1(probs: FloatArray, truth: BoolArray) -> float:
@@ -50,20 +92,74 @@ def best_expected_f1(probs: FloatArray, truth: BoolArray) -> float:
     Returns:
         A threshold; rows at or above it are flagged.
     """
-    order = np.argsort(-probs, kind="stable")
-    scores = probs[order]
-    last = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
-    f1 = 2 * np.cumsum(scores)[last] / (last + 1 + scores.sum())
-    best = int(np.argmax(f1))
-    above = float(scores[last[best]])
-    return above if best + 1 == len(last) else _between(float(scores[last[best + 1]]), above)
+    ranked = _Ranked.of(probs, probs)
+    return ranked.cut(int(np.argmax(2 * ranked.hits / (ranked.flagged + ranked.hits[-1]))))
 
 
-# A policy's name in the settings → how it finds a threshold, and its origin as shown beside numbers.
-POLICIES: Mapping[str, tuple[Policy, str]] = {
-    "expected-f1": (best_expected_f1, "val: best expected F1"),
-    "f1": (best_f1, "val: best F1"),
-}
+def best_at_fpr(probs: FloatArray, truth: BoolArray, limit: float) -> float:
+    """Find the threshold with the most recall of those whose false-positive rate is at most `limit`.
+
+    Of cuts with the same recall, the one that flags the fewest rows wins; where no cut keeps the limit, the
+    highest.
+
+    Args:
+        probs: (n,) calibrated probabilities.
+        truth: (n,) whether the label holds.
+        limit: share of rows without the label that may be flagged.
+
+    Returns:
+        A threshold; rows at or above it are flagged.
+    """
+    ranked = _Ranked.of(probs, truth)
+    rate = (ranked.flagged - ranked.hits) / (~truth).sum()
+    return ranked.cut(int(np.argmax(np.where(rate <= limit, ranked.hits, -1))))
+
+
+def best_at_precision(probs: FloatArray, truth: BoolArray, limit: float) -> float:
+    """Find the threshold with the most recall of those whose precision is at least `limit`.
+
+    Of cuts with the same recall, the one that flags the fewest rows wins; where no cut keeps the limit, the one
+    with the highest precision.
+
+    Args:
+        probs: (n,) calibrated probabilities.
+        truth: (n,) whether the label holds.
+        limit: share of the flagged rows that must have the label.
+
+    Returns:
+        A threshold; rows at or above it are flagged.
+    """
+    ranked = _Ranked.of(probs, truth)
+    precision = ranked.hits / ranked.flagged
+    kept = precision >= limit
+    return ranked.cut(int(np.argmax(np.where(kept, ranked.hits, -1) if kept.any() else precision)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Rows from the highest score down, at every place where they can be cut: between distinct scores.
+
+    Attributes:
+        scores: (cuts,), the lowest that is flagged.
+        flagged: (cuts,), how many rows are.
+        hits: (cuts,), how many of these have the label.
+    """
+
+    scores: FloatArray
+    flagged: FloatArray
+    hits: FloatArray
+
+    @classmethod
+    def of(cls, probs: FloatArray, weights: FloatArray | BoolArray) -> _Ranked:
+        order = np.argsort(-probs, kind="stable")
+        scores, hits = probs[order], np.cumsum(weights[order].astype(np.float64))
+        last = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
+        return cls(scores[last], (last + 1).astype(np.float64), hits[last])
+
+    def cut(self, place: int) -> float:
+        """Give the threshold there: halfway to the next lower score, if there is one."""
+        above = float(self.scores[place])
+        return above if place + 1 == len(self.scores) else _between(float(self.scores[place + 1]), above)
 
 
 def _between(low: float, high: float) -> float:

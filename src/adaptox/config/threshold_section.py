@@ -1,0 +1,50 @@
+"""The table of the settings that says how scores become decisions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from adaptox.config.data_sections import Section
+
+Policy = Literal["expected-f1", "f1", "max-fpr", "min-precision", "fixed"]
+
+
+class ThresholdConfig(Section):
+    """How scores become decisions. Fitted on validation, stored in the bundle."""
+
+    policy: Policy = "expected-f1"
+    """expected-f1 takes the threshold with the best F1 on validation, a row's probability standing for its truth,
+    which is steady where positives are few; f1 takes the best cut on validation as it is; max-fpr and min-precision
+    take the cut with the most recall within the bound of that name, on validation as it is; fixed takes `value`."""
+    max_fpr: float = Field(0.01, ge=0, lt=1)
+    """For max-fpr: the share of rows without the label that may be flagged, the false-positive rate."""
+    min_precision: float = Field(0.9, gt=0, le=1)
+    """For min-precision: the share of the flagged rows that must have the label."""
+    value: float = Field(0.5, gt=0, lt=1)
+    """The threshold of the fixed policy, on calibrated probabilities."""
+    folds: int = Field(0, ge=0)
+    """Learn calibration and threshold on every row of train and validation, each scored by a model that was trained
+    without its fold, and train the final model on all of them. Takes that many further trainings; 0 uses the
+    validation part."""
+    calibration: Literal["platt", "temperature", "none"] = "platt"
+    """Scale and offset of the logits fitted on validation (Platt 1999), their scale alone (arXiv 1706.04599), or
+    raw sigmoid outputs."""
+
+    @model_validator(mode="after")
+    def _two_folds(self) -> ThresholdConfig:
+        if self.folds == 1:
+            raise ValueError("folds must be 0, or at least 2, got 1: one fold leaves nothing to train on")
+        return self
+
+    @model_validator(mode="after")
+    def _bounds_are_read(self) -> ThresholdConfig:
+        for bound, policy in (("max_fpr", "max-fpr"), ("min_precision", "min-precision")):
+            given = getattr(self, bound)
+            if given != type(self).model_fields[bound].default and self.policy != policy:
+                raise ValueError(
+                    f"{bound} = {given:g} is read with policy = '{policy}' alone, got '{self.policy}': set that, "
+                    f"or leave {bound} out"
+                )
+        return self
