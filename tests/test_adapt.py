@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from filelock import FileLock
+from safetensors.torch import load_file, save_file
 
 import adaptox
 import tiny
@@ -48,7 +49,7 @@ from adaptox.errors import (
     InterruptedRunError,
     StorageError,
 )
-from adaptox.evaluate import METRICS, Evaluation
+from adaptox.evaluate import METRICS, Evaluation, rows_from_parquet
 from adaptox.prepare import Prepared
 from adaptox.records import Conversation, Example, silent
 from adaptox.text import render
@@ -902,7 +903,7 @@ def test_a_result_says_which_model_and_which_settings_it_is_of(tmp_path, done, d
     assert set(metrics["config"]) == {"sources", "labels", "seed", "text", "encode", "evaluate"}
     assert metrics["config"]["encode"]["max_tokens"] == 64
     assert json.loads((tmp_path / "out" / "metrics.json").read_text()) == metrics
-    assert names(tmp_path / "out") == {"metrics.json", "config.json"}
+    assert names(tmp_path / "out") == {"metrics.json", "config.json", "scores.parquet"}
 
 
 def test_results_are_replaced_only_when_asked(tmp_path, done, data):
@@ -923,6 +924,61 @@ def test_a_label_of_the_data_that_the_bundle_lacks_is_refused_and_the_other_way_
     renamed = adaptox.config.parse({"sources": [{"path": str(data), "columns": columns}]})
     with pytest.raises(DataError, match=r"expected rows with the bundle's label 'toxicity', got none"):
         assess(done.bundle, renamed, as_split=False)
+
+
+def contrary(done, folder: Path, **changes) -> Path:
+    """A bundle whose head says the opposite."""
+    bundle = bundles.load(done.bundle)
+    with bundles.saving(folder, bundle.manifest.model_copy(update={"name": "contrary", **changes})) as place:
+        for file in set(bundle.manifest.files) - {bundles.WEIGHTS}:
+            shutil.copy(done.bundle / file, place / file)
+        weights = load_file(done.bundle / bundles.WEIGHTS)
+        for name in ("classifier.weight", "classifier.bias"):
+            weights[name] = -weights[name]
+        save_file(weights, place / bundles.WEIGHTS, {"format": "pt"})
+    return folder
+
+
+def test_two_bundles_are_compared_on_the_same_rows(done, data, tmp_path):
+    worse = contrary(done, tmp_path / "contrary")
+    both = assess(done.bundle, other(data), as_split=False, out=tmp_path / "out", against=worse)
+    alone = [assess(folder, other(data), as_split=False).evaluation for folder in (done.bundle, worse)]
+    assert both.evaluation.main == alone[0].main
+    found = both.against
+    assert found.evaluation.main == alone[1].main
+    assert [one.metric for one in found.differences] == ["auprc", "f1", "recall_at_fpr_01"]
+    for one in found.differences:
+        first, second = (side.main.metrics[one.metric].value for side in alone)
+        assert one.difference.value == pytest.approx(first - second)
+    assert found.differences[0].verdict == "better"
+    assert found.p_values[0] >= found.differences[0].p_value
+    learned = count_of("train", done)
+    assert both.notes == tuple(
+        f"The bundle {name} learned from {learned} of these {tiny.ROWS} rows." for name in ("tiny", "contrary")
+    )
+    told = json.loads((tmp_path / "out" / "metrics.json").read_text())["against"]
+    assert told == found.to_json()
+    assert told["name"] == "contrary"
+    assert told["weights_sha256"] == bundles.load(worse).manifest.files[bundles.WEIGHTS]
+    assert told["slices"]["all"]["n"] == tiny.ROWS
+    kept = rows_from_parquet(tmp_path / "out" / "scores.parquet")
+    np.testing.assert_array_equal(kept["test"].probs, alone[0].rows.probs)
+    np.testing.assert_array_equal(kept["test, against"].probs, alone[1].rows.probs)
+
+
+def test_a_bundle_set_against_itself_differs_in_nothing(done, data):
+    found = assess(done.bundle, other(data), as_split=False, against=done.bundle).against
+    assert {one.difference.value for one in found.differences} == {0}
+    assert {one.verdict for one in found.differences} == {"not distinguishable"}
+    assert (found.decisions.only_first, found.decisions.only_second) == (0, 0)
+
+
+def test_a_bundle_of_another_label_is_not_set_against(done, data, tmp_path):
+    decider = bundles.load(done.bundle).manifest.decider
+    renamed = {**decider, "labels": ["insult"], "thresholds": [{**decider["thresholds"][0], "label": "insult"}]}
+    foreign = contrary(done, tmp_path / "foreign", labels=("insult",), decider=renamed)
+    with pytest.raises(ConfigError, match=r"bundle contrary has no label 'toxicity': there are: insult"):
+        assess(done.bundle, other(data), as_split=False, against=foreign)
 
 
 # Several labels

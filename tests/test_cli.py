@@ -91,7 +91,7 @@ def test_the_help_of_every_verb_shows_an_example_on_eighty_columns(shell, termin
         ("train", "is split anew, kept in English, and trained by the best recipe", "it is runs/NAME."),
         ("prepare", "is split anew, and kept in English.", "it is runs/NAME-data."),
         ("teach", "is split anew, kept in English, and its test part left unscored.", "it is runs/NAME-teacher."),
-        ("evaluate", "is judged as it is, on its published test split", "Also write metrics.json there."),
+        ("evaluate", "is judged as it is, on its published test split", "Also write metrics and scores there."),
     ],
 )
 def test_the_help_of_a_verb_speaks_of_no_other(shell, verb, data_alone, folder):
@@ -278,6 +278,18 @@ def test_evaluating_prints_a_table_and_writes_the_metrics(shell, run, data, tmp_
     assert "val: best expected F1" in ended.out
     assert "metrics out/metrics.json" in ended.out
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["slices"]["all"]["n"] == tiny.ROWS
+
+
+def test_evaluating_against_another_bundle_prints_what_lies_between_them(shell, run, data):
+    small = ("--set", "evaluate.resamples=100")
+    ended = shell("evaluate", run / "bundle", data, "--against", run / "bundle", *small)
+    assert ended.code == 0
+    assert "on the same rows" in ended.out
+    assert "not distinguishable" in ended.out
+    assert "right on 0 rows, the other alone on 0 (McNemar, p 1.000)" in " ".join(ended.out.split())
+    missing = shell("evaluate", run / "bundle", data, "--against", "nowhere", *small)
+    assert missing.code == 2
+    assert "expected a bundle in nowhere" in missing.err
 
 
 def test_evaluating_in_json_prints_the_metrics_alone(shell, run, data):

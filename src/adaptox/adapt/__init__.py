@@ -1,5 +1,6 @@
 """One configuration → a run folder with its bundle: the main job."""
 
+from adaptox.adapt.against import Against
 from adaptox.adapt.assess import Assessment, assess
 from adaptox.adapt.data import Data, prepare_only, read_and_prepare
 from adaptox.adapt.folder import is_finished
@@ -9,6 +10,7 @@ from adaptox.adapt.story import cautions
 
 __all__ = [
     "Adaptation",
+    "Against",
     "Assessment",
     "Data",
     "Lesson",

@@ -10,23 +10,33 @@ from adaptox import bundle as bundles
 from adaptox import prepare, sources
 from adaptox.adapt import folder as folders
 from adaptox.adapt import known, needs, seen
+from adaptox.adapt.against import Against, set_against
 from adaptox.adapt.data import Data, is_toxic_chat_test, read_and_prepare
 from adaptox.adapt.judge import conversations, judge
 from adaptox.config import Config, resolved_json
 from adaptox.errors import ConfigError, DataError, nearest
-from adaptox.evaluate import Evaluation, Provenance, commit, hardware, to_json
+from adaptox.evaluate import Evaluation, Provenance, commit, hardware, rows_to_parquet, to_json
 from adaptox.records import Example, Progress, silent
 from adaptox.scorers import Moderator
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """A bundle's result on data, which rows those are, metrics.json, and what a reader of it must know."""
+    """A bundle's result on data.
+
+    Attributes:
+        evaluation: of it.
+        evaluated_on: which rows those are, in words.
+        metrics: metrics.json.
+        notes: what a reader must know.
+        against: another bundle on the same rows; None where none was asked for.
+    """
 
     evaluation: Evaluation
     evaluated_on: str
     metrics: Mapping[str, object]
     notes: tuple[str, ...]
+    against: Against | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,7 @@ def assess(
     out: Path | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
+    against: Path | None = None,
 ) -> Assessment:
     """Evaluate a bundle on labelled data.
 
@@ -55,29 +66,37 @@ def assess(
             The bundle's own settings say how texts are rendered.
         as_split: evaluate on the test part that these settings make. Otherwise the published test split if the data
             has one, else every row, uncleaned.
-        out: where to write metrics.json, if anywhere.
+        out: where to write metrics.json and the scores of the rows, if anywhere.
         overwrite: replace what `out` holds.
         progress: told how many are scored.
+        against: another bundle, to be compared with on the same rows.
 
     Raises:
-        InputError: the bundle, the data or the folder cannot be used.
+        InputError: a bundle, the data or the folder cannot be used.
         StorageError: the disk refused; nothing is left behind then.
     """
     if out is not None:
-        folders.check_free(out, overwrite, [str(bundle), *needs.paths(config)])
+        read = [bundle, *([against] if against else [])]
+        folders.check_free(out, overwrite, [*map(str, read), *needs.paths(config)])
     moderator = Moderator.open(bundle)
-    read, manifest = moderator.bundle, moderator.bundle.manifest
+    manifest = moderator.bundle.manifest
     config = _as_the_bundle_has_it(config, manifest)
-    rows = _test_part(config, read, progress) if as_split else _all_rows(config, read, progress)
+    choose = _test_part if as_split else _all_rows
+    rows = choose(config, moderator.bundle, progress)
     scores = moderator.scorer.score(conversations(rows.examples), progress)
     evaluation = judge(scores, moderator.decider, rows.examples, config, rows.official)
-    notes = {"notes": list(rows.notes)} if rows.notes else {}
-    metrics = to_json(evaluation, _provenance(manifest, config, rows, as_split)) | notes
+    other = set_against(against, evaluation, rows.examples, config, rows.official, progress) if against else None
+    notes = (*rows.notes, *(other.notes if other else ()))
+    metrics = to_json(evaluation, _provenance(manifest, config, rows, as_split))
+    metrics |= {"notes": list(notes)} if notes else {}
+    metrics |= {"against": other.to_json()} if other else {}
     if out is not None:
         with folders.whole(out) as folder:
             folder.write(folders.CONFIG, resolved_json(config))
+            parts = {"test": evaluation.rows, **({"test, against": other.evaluation.rows} if other else {})}
+            folder.write(folders.SCORES, rows_to_parquet(parts))
             folder.write(folders.METRICS, metrics)
-    return Assessment(evaluation, rows.words, metrics, rows.notes)
+    return Assessment(evaluation, rows.words, metrics, notes, other)
 
 
 def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:

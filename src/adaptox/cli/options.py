@@ -43,10 +43,16 @@ Base = Annotated[
     ),
 ]
 BundleFolder = Annotated[Path, typer.Argument(metavar="BUNDLE", help="The bundle/ folder of a run.")]
+Against = Annotated[
+    Path | None,
+    typer.Option("--against", metavar="BUNDLE", help="Another bundle to compare with, on the same rows."),
+]
 OutRun = Annotated[Path | None, _out("runs/NAME")]
 OutData = Annotated[Path | None, _out("runs/NAME-data")]
 OutTeacher = Annotated[Path | None, _out("runs/NAME-teacher")]
-OutMetrics = Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Also write metrics.json there.")]
+OutMetrics = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Also write metrics and scores there.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
 Set = Annotated[
     list[str] | None,

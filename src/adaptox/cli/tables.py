@@ -13,10 +13,22 @@ from adaptox.decide import Decider, LabelThreshold
 from adaptox.errors import RunError
 from adaptox.evaluate import FEWEST_FAMILIES, Evaluation, Interval, SliceResult, few_families
 from adaptox.records import Conversation, Verdict
-from adaptox.report.phrases import DASH, bracket, count, duration, listed, metric, number, with_interval
+from adaptox.report.phrases import (
+    DASH,
+    bracket,
+    count,
+    duration,
+    listed,
+    metric,
+    number,
+    p_value,
+    signed,
+    signed_bracket,
+    with_interval,
+)
 
 if TYPE_CHECKING:
-    from adaptox.adapt import Adaptation, Assessment
+    from adaptox.adapt import Adaptation, Against, Assessment
     from adaptox.demo import Demo
     from adaptox.prepare import Manifest
     from adaptox.report.study.values import StudyRun, StudyStory
@@ -67,6 +79,8 @@ def assessment(done: Assessment) -> None:
         console.note(note)
     evaluations(done.evaluation.slices)
     explain(done.evaluation, done.evaluated_on)
+    if done.against is not None:
+        _against(done.evaluation, done.against)
 
 
 def run(done: Adaptation) -> None:
@@ -192,6 +206,29 @@ def check_all_done(story: StudyStory) -> None:
             f"{len(failed)} of {made} runs failed: {', '.join(failed)}; the report says why, and the same command "
             "makes them again"
         )
+
+
+def _against(ours: Evaluation, other: Against) -> None:
+    """Print how a bundle and another do on the same rows, and what lies between them."""
+    rows = [
+        [
+            _METRICS[one.metric],
+            _stacked(ours.main.metrics[one.metric]),
+            _stacked(other.evaluation.main.metrics[one.metric]),
+            f"{signed(one.difference.value)}\n{signed_bracket(one.difference).strip('[]')}".rstrip("\n"),
+            f"p {p_value(adjusted)}\n{one.verdict}",
+        ]
+        for one, adjusted in zip(other.differences, other.p_values, strict=True)
+    ]
+    tested = other.decisions
+    console.table(
+        f"against {other.name}, on the same rows", ("", "this bundle", "the other", "difference", ""), rows
+    )
+    console.paragraph(
+        f"threshold of the other {other.evaluation.threshold:.3f} ({other.evaluation.origin}); p after Holm. "
+        f"This bundle alone is right on {count(tested.only_first)} rows, the other alone on "
+        f"{count(tested.only_second)} (McNemar, p {p_value(tested.p_value)})"
+    )
 
 
 def _study_row(run: StudyRun) -> list[str]:

@@ -15,6 +15,7 @@ from adaptox.cli import console
 from adaptox.cli.options import (
     ADAPTERS,
     Adapter,
+    Against,
     Base,
     BundleFolder,
     Device,
@@ -131,26 +132,26 @@ def prepare(given: ToPrepare, changes: Set = None, out: OutData = None, overwrit
     console.say(f"manifest {folder / 'manifest.json'}")
 
 
-@app.command(epilog="Example: `adaptox evaluate runs/toxic-chat/bundle mine.csv --out runs/mine`")
+@app.command(epilog="Example: `adaptox evaluate runs/mine/bundle mine.csv --against runs/old/bundle`")
 def evaluate(
     bundle: BundleFolder,
     given: ToJudge,
     changes: SetToJudge = None,
+    against: Against = None,
     out: OutMetrics = None,
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
     """Say how good a bundle is on labelled data, with intervals.
 
-    With settings, the test part that they make is used. The bundle says how texts are read, and where
-    the threshold is.
+    With settings, the test part that they make is used. The bundle says how texts are read, and its threshold.
     """
     chosen = settings_to_judge_by(given, changes or ())
     from adaptox.adapt import assess
     from adaptox.cli import tables
 
     with console.progress() as progress:
-        assessed = assess(bundle, chosen, is_settings(given), out, overwrite, progress)
+        assessed = assess(bundle, chosen, is_settings(given), out, overwrite, progress, against)
     if as_json:
         console.say(json.dumps(assessed.metrics, indent=2, ensure_ascii=False))
         return

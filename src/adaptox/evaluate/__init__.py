@@ -25,7 +25,7 @@ from adaptox.evaluate.values import (
     ScoredRows,
     SliceResult,
 )
-from adaptox.evaluate.written import interval_json, to_json
+from adaptox.evaluate.written import interval_json, slices_json, to_json
 
 __all__ = [
     "BETTER_WHEN_LOWER",
@@ -52,5 +52,6 @@ __all__ = [
     "precision_recall",
     "rows_from_parquet",
     "rows_to_parquet",
+    "slices_json",
     "to_json",
 ]

@@ -14,7 +14,7 @@ def to_json(evaluation: Evaluation, provenance: Provenance) -> dict[str, object]
     """
     return {
         "label": evaluation.label,
-        "slices": {name: _slice(result) for name, result in evaluation.slices.items()},
+        "slices": slices_json(evaluation),
         "threshold": {"value": evaluation.threshold, "origin": evaluation.origin},
         "confidence": evaluation.confidence,
         "resamples": evaluation.resamples,
@@ -25,6 +25,11 @@ def to_json(evaluation: Evaluation, provenance: Provenance) -> dict[str, object]
         "commit": provenance.commit,
         "config": dict(provenance.config),
     }
+
+
+def slices_json(evaluation: Evaluation) -> dict[str, object]:
+    """Give every slice with its rows and numbers."""
+    return {name: _slice(result) for name, result in evaluation.slices.items()}
 
 
 def _slice(result: SliceResult) -> dict[str, object]:
