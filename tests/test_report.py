@@ -128,6 +128,14 @@ def make_story(n=400, n_positive=None, baseline=True, evaluated_on="the official
     )
 
 
+def test_all_rows_are_those_that_were_evaluated():
+    story = make_story(evaluated_on="the held-out test part")
+    story = dataclasses.replace(story, evaluation=scored(*rows(400, 1), 2, official=False))
+    assert page.metric_rows(story, ["f1"])[0].description == "the held-out test part"
+    assert "| all: the held-out test part |" in report.model_card(story)
+    assert "all rows" not in report.model_card(story)
+
+
 @pytest.fixture(scope="module")
 def story():
     return make_story()

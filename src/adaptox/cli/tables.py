@@ -22,6 +22,7 @@ from adaptox.report.phrases import (
     metric,
     number,
     p_value,
+    rows_of,
     signed,
     signed_bracket,
     with_interval,
@@ -68,7 +69,7 @@ def evaluations(columns: Mapping[str, SliceResult]) -> None:
 def explain(evaluation: Evaluation, on: str) -> None:
     """Say what the columns of an evaluation are, all rows those of `on`, and which threshold stands in them."""
     for name in evaluation.slices:
-        console.paragraph(f"{name}: {_rows(evaluation, name, on)}")
+        console.paragraph(f"{name}: {rows_of(name, evaluation.slices[name], on)}")
     console.paragraph(f"threshold {evaluation.threshold:.3f} ({evaluation.origin})")
     console.paragraph(_sure(evaluation))
 
@@ -91,7 +92,7 @@ def run(done: Adaptation) -> None:
     for note in done.notes:
         console.note(note)
     if done.baseline is not None:
-        first = _rows(after, next(iter(after.slices)), done.evaluated_on)
+        first = rows_of(next(iter(after.slices)), after.main, done.evaluated_on)
         console.say(f"{first}, before and after", style="bold")
         evaluations({"base as it is": done.baseline.main, "adapted": after.main})
     if done.baseline is None or len(after.slices) > 1:
@@ -238,10 +239,6 @@ def _study_row(run: StudyRun) -> list[str]:
     name = run.name if run.state == "done" else f"{run.name} ({run.state})"
     cells = [_stacked(own[metric]) for metric in _STUDY_METRICS]
     return [name, str(len(run.seeds)), *cells, _stacked(learned["f1"])]
-
-
-def _rows(evaluation: Evaluation, name: str, on: str) -> str:
-    return on if name == "all" else evaluation.slices[name].description
 
 
 def _threshold(threshold: LabelThreshold) -> str:

@@ -12,7 +12,7 @@ from adaptox.evaluate.values import Evaluation, SliceResult
 from adaptox.records import Origin
 from adaptox.report import phrases
 from adaptox.report.page import FIRST_METRICS, origins_table
-from adaptox.report.phrases import METRIC_WORDS, SLICE_REASONS, count, metric, with_interval
+from adaptox.report.phrases import METRIC_WORDS, SLICE_REASONS, count, metric, rows_of, with_interval
 from adaptox.report.tables import Table, markdown, markdown_cell
 from adaptox.report.values import RunStory
 
@@ -44,7 +44,7 @@ def model_card(story: RunStory) -> str:
         f"{phrases.confidence_sentence(evaluation)}",
         *(f"> {markdown_cell(note)}" for note in story.notes),
         "## Results",
-        markdown(_results(evaluation)).strip(),
+        markdown(_results(evaluation, story.evaluated_on)).strip(),
         _reasons(evaluation),
         "## Intended use",
         _INTENDED.format(threshold=phrases.cut(evaluation.threshold)),
@@ -104,11 +104,11 @@ def _rest(share: float) -> str:
     return f"{100 * (1 - share):.0f} %"
 
 
-def _results(evaluation: Evaluation) -> Table:
+def _results(evaluation: Evaluation, evaluated_on: str) -> Table:
     header = ("rows", "n (positive)", *(METRIC_WORDS[name] for name in FIRST_METRICS))
     rows = tuple(
         (
-            f"{code}: {result.description}",
+            f"{code}: {rows_of(code, result, evaluated_on)}",
             f"{count(result.n)} ({count(result.positives)})",
             *(with_interval(metric(result, name)) for name in FIRST_METRICS),
         )

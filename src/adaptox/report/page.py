@@ -181,7 +181,7 @@ def metric_rows(story: RunStory, names: Iterable[str]) -> tuple[SliceRow, ...]:
     """
     names = tuple(names)
     rows = [
-        _slice_row(code, result.description, result, names, False)
+        _slice_row(code, phrases.rows_of(code, result, story.evaluated_on), result, names, False)
         for code, result in story.evaluation.slices.items()
     ]
     if story.baseline is not None:

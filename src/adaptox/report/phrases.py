@@ -41,6 +41,11 @@ def metric(result: SliceResult, name: str) -> Interval:
     return result.metrics.get(name, _UNDEFINED)
 
 
+def rows_of(code: str, result: SliceResult, evaluated_on: str) -> str:
+    """Say which rows a slice holds; that of all rows holds those that were evaluated, and not all of the data."""
+    return evaluated_on if code == "all" else result.description
+
+
 def number(value: float, digits: int = 3) -> str:
     """Write a number below one the short way: ``.785``; a dash where it is not defined."""
     if not math.isfinite(value):
