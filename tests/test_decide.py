@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.calibration import _sigmoid_calibration as sklearn_platt
-from sklearn.metrics import f1_score, log_loss
+from sklearn.metrics import f1_score, fbeta_score, log_loss
 
 from adaptox.config import ThresholdConfig
 from adaptox.decide import (
@@ -18,6 +18,7 @@ from adaptox.decide import (
     LabelThreshold,
     best_at_fpr,
     best_at_precision,
+    best_at_recall,
     best_expected_f1,
     best_f1,
     fit,
@@ -215,6 +216,14 @@ def test_no_cut_within_the_bound_finds_more(rows):
     assert found[truth].mean() >= max((flagged[truth].mean() for flagged in sure), default=0)
     assert truth[found].mean() >= 0.75 or not sure
 
+    enough = [flagged for flagged in cuts if flagged[truth].mean() >= 0.75]
+    found = probs >= best_at_recall(probs, truth, 0.75)
+    assert found[truth].mean() >= 0.75
+    assert found.sum() == min(flagged.sum() for flagged in enough)
+
+    best = max(fbeta_score(truth, flagged, beta=2) for flagged in cuts)
+    assert fbeta_score(truth, probs >= best_f1(probs, truth, 2), beta=2) == pytest.approx(best)
+
 
 def test_a_bound_is_kept_and_named():
     logits, truth = drawn(2000)
@@ -225,6 +234,27 @@ def test_a_bound_is_kept_and_named():
     cut = fitted(logits, truth, ThresholdConfig(policy="min-precision", min_precision=0.8)).thresholds[0]
     assert 0.8 <= truth[plain >= cut.value].mean() < 0.85
     assert cut.origin == "val: most recall at a precision of at least 0.8"
+    cut = fitted(logits, truth, ThresholdConfig(policy="min-recall", min_recall=0.95)).thresholds[0]
+    assert 0.95 <= (plain[truth == 1] >= cut.value).mean() < 0.96
+    assert cut.origin == "val: fewest false positives at a recall of at least 0.95"
+
+
+def test_recall_can_weigh_more_and_a_miss_can_cost_more():
+    logits, truth = drawn(2000)
+    one, two, cost = (
+        fitted(logits, truth, ThresholdConfig(**given)).thresholds[0]
+        for given in ({}, {"beta": 2}, {"policy": "cost", "miss_cost": 9})
+    )
+    assert two.value < one.value
+    assert two.origin == "val: best expected F2"
+    assert cost.value == pytest.approx(0.1)
+    assert cost.origin == "val: least expected cost where a miss costs 9 false positives"
+    probs = fitted(logits, truth).probs(logits[:, None])[:, 0]
+
+    def costs(cut):
+        return 9 * ((probs < cut) & (truth == 1)).sum() + ((probs >= cut) & (truth == 0)).sum()
+
+    assert costs(cost.value) < min(costs(one.value), costs(0.02))
 
 
 def test_a_bound_that_no_cut_keeps_gives_the_nearest_cut_and_says_so():
@@ -238,10 +268,12 @@ def test_a_bound_that_no_cut_keeps_gives_the_nearest_cut_and_says_so():
     assert sigmoid(1.0) < cut.value < sigmoid(2.0)
 
 
-@pytest.mark.parametrize("bound", [{"max_fpr": 0.02}, {"min_precision": 0.8}])
-def test_a_bound_that_the_policy_does_not_read_is_refused(bound):
+@pytest.mark.parametrize("name", ["max_fpr", "min_precision", "min_recall", "miss_cost"])
+def test_a_number_that_the_policy_does_not_read_is_refused(name):
     with pytest.raises(ValidationError, match="alone, got 'expected-f1': set that, or leave"):
-        ThresholdConfig(**bound)
+        ThresholdConfig(**{name: 0.5})
+    with pytest.raises(ValidationError, match="policy = 'expected-f1' or 'f1' alone, got 'cost'"):
+        ThresholdConfig(policy="cost", beta=2)
 
 
 def test_the_origin_says_where_a_threshold_came_from():

@@ -7,7 +7,7 @@ its threshold. All three are fitted on validation and stored in the bundle. This
 from adaptox.decide.calibrate import MAX_TEMPERATURE, MIN_TEMPERATURE, Calibration, fit_platt, fit_temperature
 from adaptox.decide.decider import Decider, LabelThreshold
 from adaptox.decide.fitting import fit
-from adaptox.decide.policies import best_at_fpr, best_at_precision, best_expected_f1, best_f1
+from adaptox.decide.policies import best_at_fpr, best_at_precision, best_at_recall, best_expected_f1, best_f1
 from adaptox.decide.squash import logit, sigmoid
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "LabelThreshold",
     "best_at_fpr",
     "best_at_precision",
+    "best_at_recall",
     "best_expected_f1",
     "best_f1",
     "fit",

@@ -41,9 +41,9 @@ def learn_cut(probs: FloatArray, truth: BoolArray, config: ThresholdConfig) -> C
     """
     match config.policy:
         case "expected-f1":
-            return Cut(best_expected_f1(probs, truth), "best expected F1")
+            return Cut(best_expected_f1(probs, truth, config.beta), f"best expected F{config.beta:g}")
         case "f1":
-            return Cut(best_f1(probs, truth), "best F1")
+            return Cut(best_f1(probs, truth, config.beta), f"best F{config.beta:g}")
         case "max-fpr":
             value, limit = best_at_fpr(probs, truth, config.max_fpr), config.max_fpr
             rate = float((probs[~truth] >= value).mean())
@@ -56,30 +56,36 @@ def learn_cut(probs: FloatArray, truth: BoolArray, config: ThresholdConfig) -> C
             if precision < limit:
                 return Cut(value, f"highest precision there is ({precision:.3g}; {limit:g} was asked for)")
             return Cut(value, f"most recall at a precision of at least {limit:g}")
+        case "min-recall":
+            value = best_at_recall(probs, truth, config.min_recall)
+            return Cut(value, f"fewest false positives at a recall of at least {config.min_recall:g}")
+        case "cost":
+            cost = config.miss_cost
+            return Cut(1 / (1 + cost), f"least expected cost where a miss costs {cost:g} false positives")
         case "fixed":
             raise ConfigError("threshold.policy = 'fixed' learns no threshold")
 
 
-def best_f1(probs: FloatArray, truth: BoolArray) -> float:
-    """Find the threshold with the best F1.
+def best_f1(probs: FloatArray, truth: BoolArray, beta: float = 1.0) -> float:
+    """Find the threshold with the best F1, or F-beta.
 
-    Every cut between neighbouring distinct scores is tried. Of cuts with the same F1, the one that flags the
+    Every cut between neighbouring distinct scores is tried. Of cuts with the same, the one that flags the
     fewest rows wins. The threshold lies halfway between its neighbours in logit space, so that a score a
     rounding error away from one of them falls on the same side.
 
     Args:
         probs: (n,) calibrated probabilities.
         truth: (n,) whether the label holds.
+        beta: weight of recall beside precision.
 
     Returns:
         A threshold; rows at or above it are flagged.
     """
-    ranked = _Ranked.of(probs, truth)
-    return ranked.cut(int(np.argmax(2 * ranked.hits / (ranked.flagged + ranked.hits[-1]))))
+    return _Ranked.of(probs, truth).best_f(beta)
 
 
-def best_expected_f1(probs: FloatArray, truth: BoolArray) -> float:
-    """Find the threshold with the best F1 that the probabilities themselves expect.
+def best_expected_f1(probs: FloatArray, truth: BoolArray, beta: float = 1.0) -> float:
+    """Find the threshold with the best F1, or F-beta, that the probabilities themselves expect.
 
     In place of the truth of each row stands its calibrated probability (Ye et al., Optimizing F-measures: A Tale of
     Two Approaches, arXiv 1206.4625). The truth has its say through calibration, which has two parameters; the
@@ -88,12 +94,12 @@ def best_expected_f1(probs: FloatArray, truth: BoolArray) -> float:
     Args:
         probs: (n,) calibrated probabilities.
         truth: (n,) not read.
+        beta: weight of recall beside precision.
 
     Returns:
         A threshold; rows at or above it are flagged.
     """
-    ranked = _Ranked.of(probs, probs)
-    return ranked.cut(int(np.argmax(2 * ranked.hits / (ranked.flagged + ranked.hits[-1]))))
+    return _Ranked.of(probs, probs).best_f(beta)
 
 
 def best_at_fpr(probs: FloatArray, truth: BoolArray, limit: float) -> float:
@@ -135,6 +141,21 @@ def best_at_precision(probs: FloatArray, truth: BoolArray, limit: float) -> floa
     return ranked.cut(int(np.argmax(np.where(kept, ranked.hits, -1) if kept.any() else precision)))
 
 
+def best_at_recall(probs: FloatArray, truth: BoolArray, limit: float) -> float:
+    """Find the threshold that flags the fewest rows of those whose recall is at least `limit`.
+
+    Args:
+        probs: (n,) calibrated probabilities.
+        truth: (n,) whether the label holds.
+        limit: share of the rows with the label that must be flagged.
+
+    Returns:
+        A threshold; rows at or above it are flagged.
+    """
+    ranked = _Ranked.of(probs, truth)
+    return ranked.cut(int(np.argmax(ranked.hits >= limit * ranked.hits[-1])))
+
+
 @dataclass(frozen=True, slots=True)
 class _Ranked:
     """Rows from the highest score down, at every place where they can be cut: between distinct scores.
@@ -155,6 +176,11 @@ class _Ranked:
         scores, hits = probs[order], np.cumsum(weights[order].astype(np.float64))
         last = np.flatnonzero(np.append(scores[1:] < scores[:-1], True))
         return cls(scores[last], (last + 1).astype(np.float64), hits[last])
+
+    def best_f(self, beta: float) -> float:
+        """Give the threshold with the best F-beta; of equal ones, the highest."""
+        weight = beta * beta
+        return self.cut(int(np.argmax((1 + weight) * self.hits / (self.flagged + weight * self.hits[-1]))))
 
     def cut(self, place: int) -> float:
         """Give the threshold there: halfway to the next lower score, if there is one."""
