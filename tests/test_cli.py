@@ -24,7 +24,7 @@ from adaptox.evaluate import evaluate
 from adaptox.records import Conversation, Example, Verdict
 from adaptox.sources import catalogue
 
-VERBS = ("train", "prepare", "evaluate", "predict", "study", "teach", "sources", "inspect", "demo")
+VERBS = ("train", "prepare", "evaluate", "decide", "predict", "study", "teach", "sources", "inspect", "demo")
 
 
 @pytest.fixture

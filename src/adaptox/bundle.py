@@ -76,6 +76,8 @@ class Manifest(Section):
     """Licences of the data it was trained on."""
     metrics: dict[str, Any] = Field(default_factory=dict)
     """The run's metrics.json."""
+    decided: dict[str, Any] = Field(default_factory=dict)
+    """Where calibration and thresholds were learned anew after that: sources, hash and numbers of rows, policy."""
     files: dict[str, str] = Field(default_factory=dict)
     """File name → sha256."""
 
@@ -108,7 +110,7 @@ def saving(folder: Path, manifest: Manifest) -> Iterator[Path]:
         StorageError: the disk refused.
         BundleError: the body left a required file out, or `folder` holds something that is no bundle.
     """
-    _refuse_others(folder)
+    check_place(folder)
     with replacing(folder) as temporary:
         yield temporary
         _seal(temporary, manifest)
@@ -167,6 +169,17 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def check_place(folder: Path) -> None:
+    """Keep a user's own files from being replaced by a bundle.
+
+    Raises:
+        BundleError: the folder holds something that is no bundle.
+    """
+    holds_something = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
+    if holds_something and not (folder / MANIFEST).is_file():
+        raise BundleError(f"{folder} exists and is no bundle: choose another folder")
+
+
 def _read_manifest(path: Path) -> Manifest:
     try:
         written = path.read_bytes()
@@ -191,13 +204,6 @@ def _verify(folder: Path, name: str, expected: str | None) -> None:
         raise BundleError(f"bundle {folder} lacks {name}: copy the whole folder again")
     if sha256(file) != expected:
         raise BundleError(f"bundle {folder}: {name} was changed after it was written; restore it or train again")
-
-
-def _refuse_others(folder: Path) -> None:
-    """Keep a user's own files from being replaced."""
-    holds_something = folder.is_file() or (folder.is_dir() and any(folder.iterdir()))
-    if holds_something and not (folder / MANIFEST).is_file():
-        raise BundleError(f"{folder} exists and is no bundle: choose another folder")
 
 
 def _seal(temporary: Path, manifest: Manifest) -> None:

@@ -1,6 +1,7 @@
 """One configuration → a run folder with its bundle: the main job."""
 
 from adaptox.adapt.against import Against
+from adaptox.adapt.anew import DecidedAnew, decide_anew
 from adaptox.adapt.assess import Assessment, assess
 from adaptox.adapt.data import Data, prepare_only, read_and_prepare
 from adaptox.adapt.folder import is_finished
@@ -13,11 +14,13 @@ __all__ = [
     "Against",
     "Assessment",
     "Data",
+    "DecidedAnew",
     "Lesson",
     "Plan",
     "adapt",
     "assess",
     "cautions",
+    "decide_anew",
     "is_finished",
     "make_lesson",
     "make_start",

@@ -96,8 +96,9 @@ def set_against(
 
 def _notes(bundle: bundles.Bundle, rows: Sequence[Example], config: Config) -> tuple[str, ...]:
     learned, name = known.by_bundle(bundle), bundle.manifest.name
+    decided = seen.decided_on(config, bundle.manifest)
     if count := learned.count(rows):
-        return (f"The bundle {name} learned from {count} of these {len(rows)} rows.",)
+        return (f"The bundle {name} learned from {count} of these {len(rows)} rows.", *decided)
     if seen.may_have_seen(config, seen.unsure(config, learned, count)):
-        return (f"The bundle {name} learned from some of these sources: rows may be among what it saw.",)
-    return ()
+        return (f"The bundle {name} learned from some of these sources: rows may be among what it saw.", *decided)
+    return decided

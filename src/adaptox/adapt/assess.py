@@ -86,7 +86,8 @@ def assess(
     scores = moderator.scorer.score(conversations(rows.examples), progress)
     evaluation = judge(scores, moderator.decider, rows.examples, config, rows.official)
     other = set_against(against, evaluation, rows.examples, config, rows.official, progress) if against else None
-    notes = (*rows.notes, *(other.notes if other else ()))
+    own = seen.decided_on(config, manifest)
+    notes = (*rows.notes, *own, *(other.notes if other else ()))
     metrics = to_json(evaluation, _provenance(manifest, config, rows, as_split))
     metrics |= {"notes": list(notes)} if notes else {}
     metrics |= {"against": other.to_json()} if other else {}

@@ -29,6 +29,13 @@ def trained_on(config: Config, manifest: bundles.Manifest) -> Mapping[str, Any]:
     return trained if _placed(trained.get("sources", ())) == _placed(_sources(config)) else {}
 
 
+def decided_on(config: Config, manifest: bundles.Manifest) -> tuple[str, ...]:
+    """Say where a bundle's thresholds were learned anew on some of the sources that it is judged on."""
+    if not (manifest.decided and _shares(config, manifest.decided)):
+        return ()
+    return (f"The thresholds of the bundle {manifest.name} were learned anew on some of these sources.",)
+
+
 def learned_before(config: Config) -> list[dict[str, Any]]:
     """List, for a bundle's manifest, what its base learned from, and what that started from: the settings' part.
 

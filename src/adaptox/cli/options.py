@@ -34,6 +34,7 @@ ToTrain = Annotated[str, _given("split anew, kept in English, and trained by the
 ToPrepare = Annotated[str, _given("split anew, and kept in English")]
 ToTeach = Annotated[str, _given("split anew, kept in English, and its test part left unscored")]
 ToJudge = Annotated[str, _given("judged as it is, on its published test split, else on every row")]
+ToDecide = Annotated[str, _given("read as it is, but for its published test split")]
 Base = Annotated[
     str | None,
     typer.Option(
@@ -53,6 +54,7 @@ OutTeacher = Annotated[Path | None, _out("runs/NAME-teacher")]
 OutMetrics = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Also write metrics and scores there.")
 ]
+OutBundle = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the new bundle.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the folder holds.")]
 Set = Annotated[
     list[str] | None,
@@ -64,6 +66,14 @@ SetToJudge = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Change a setting that evaluating reads, e.g. --set evaluate.resamples=5000. Repeatable.",
+    ),
+]
+SetToDecide = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change how thresholds are learned, e.g. --set threshold.policy=min-recall. Repeatable.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

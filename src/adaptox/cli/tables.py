@@ -29,7 +29,7 @@ from adaptox.report.phrases import (
 )
 
 if TYPE_CHECKING:
-    from adaptox.adapt import Adaptation, Against, Assessment
+    from adaptox.adapt import Adaptation, Against, Assessment, DecidedAnew
     from adaptox.demo import Demo
     from adaptox.prepare import Manifest
     from adaptox.report.study.values import StudyRun, StudyStory
@@ -118,6 +118,13 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
         (f"on {name}", f"{result['n']} rows, {result['positives']} positive; {_numbers(result)}")
         for name, result in manifest.metrics.get("slices", {}).items()
     ]
+    if manifest.decided:
+        results = [(f"before that, {name}", told) for name, told in results]
+        anew = [
+            f"{label}: {told['n']} rows, {told['positives']} positive"
+            for label, told in manifest.decided["rows"].items()
+        ]
+        thresholds.append(("decided anew on", "; ".join(anew)))
     words = bundles.LEXICON in manifest.files
     console.say(str(folder), style="bold")
     console.facts(
@@ -134,6 +141,24 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
             *results,
         ]
     )
+
+
+def decided(done: DecidedAnew) -> None:
+    """Print where a bundle's thresholds were and are."""
+    for note in done.notes:
+        console.note(note)
+    rows = [
+        [
+            label,
+            count(n),
+            count(positives),
+            _threshold(done.before.threshold(label)),
+            _threshold(done.after.threshold(label)),
+        ]
+        for label, (n, positives) in done.rows.items()
+    ]
+    console.table("", ("label", "rows", "positive", "threshold before", "threshold now"), rows)
+    console.paragraph("thresholds are on calibrated scores, and these rows calibrated them anew")
 
 
 def verdicts(named: Sequence[tuple[str, Conversation]], found: Sequence[Verdict]) -> None:

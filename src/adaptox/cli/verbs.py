@@ -1,8 +1,7 @@
-"""The verbs of the command line. Each says what it does and shows an example."""
+"""The verbs of the command line, but for those that take a finished bundle. Each shows an example."""
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,33 +10,27 @@ from typing import Annotated
 import typer
 
 from adaptox import __version__
-from adaptox.cli import console
+from adaptox.cli import bundle_verbs, console
 from adaptox.cli.options import (
     ADAPTERS,
     Adapter,
-    Against,
     Base,
-    BundleFolder,
     Device,
     Engine,
     Jobs,
-    Json,
     Only,
     OutData,
-    OutMetrics,
     OutRun,
     OutTeacher,
     Overwrite,
     Set,
-    SetToJudge,
-    ToJudge,
     ToPrepare,
     ToTeach,
     ToTrain,
     Verbs,
 )
-from adaptox.cli.settings import is_settings, part_of_grid, settings, settings_to_judge_by
-from adaptox.errors import DataError, InterruptedRunError
+from adaptox.cli.settings import part_of_grid, settings
+from adaptox.errors import InterruptedRunError
 
 app = typer.Typer(
     cls=Verbs,
@@ -48,6 +41,7 @@ app = typer.Typer(
     epilog="Start with `adaptox demo`, then `adaptox train DATA`. "
     "Exit codes: 0 done, 1 a run failed, 2 something is wrong with what you gave.",
 )
+app.add_typer(bundle_verbs.app)
 
 
 @app.callback(invoke_without_command=True)
@@ -132,72 +126,6 @@ def prepare(given: ToPrepare, changes: Set = None, out: OutData = None, overwrit
     console.say(f"manifest {folder / 'manifest.json'}")
 
 
-@app.command(epilog="Example: `adaptox evaluate runs/mine/bundle mine.csv --against runs/old/bundle`")
-def evaluate(
-    bundle: BundleFolder,
-    given: ToJudge,
-    changes: SetToJudge = None,
-    against: Against = None,
-    out: OutMetrics = None,
-    overwrite: Overwrite = False,
-    as_json: Json = False,
-) -> None:
-    """Say how good a bundle is on labelled data, with intervals.
-
-    With settings, the test part that they make is used. The bundle says how texts are read, and its threshold.
-    """
-    chosen = settings_to_judge_by(given, changes or ())
-    from adaptox.adapt import assess
-    from adaptox.cli import tables
-
-    with console.progress() as progress:
-        assessed = assess(bundle, chosen, is_settings(given), out, overwrite, progress, against)
-    if as_json:
-        console.say(json.dumps(assessed.metrics, indent=2, ensure_ascii=False))
-        return
-    console.say(f"{bundle} on {given}", style="bold")
-    tables.assessment(assessed)
-    if out is not None:
-        console.say(f"metrics {out / 'metrics.json'}")
-
-
-@app.command(
-    epilog="Examples: `adaptox predict runs/demo/lora/bundle 'you are wonderful'`\n\n"
-    "`adaptox predict runs/demo/lora/bundle chats.jsonl --json`"
-)
-def predict(
-    bundle: BundleFolder,
-    source: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="TEXT | FILE | -",
-            help="A text; a CSV, JSONL, Parquet or .txt file; - for standard input: a text or JSON object a line, "
-            "or a JSON list.",
-        ),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a line.")] = False,
-) -> None:
-    """Score texts and conversations: calibrated probabilities, and a decision, block if one is at its threshold.
-
-    Files have a column `text` or `messages` (OpenAI's chat form), and may have an `id`.
-    """
-    if source is None and not console.is_piped():
-        raise DataError("expected a text, a file or - to predict on, got nothing")
-    from adaptox import load
-    from adaptox.cli import tables
-    from adaptox.cli.given import texts
-
-    named = texts(source)
-    moderator = load(bundle)
-    with console.progress() as progress:
-        verdicts = moderator.score([chat for _, chat in named], [id_ for id_, _ in named], progress)
-    if as_json:
-        for verdict in verdicts:
-            console.say(json.dumps(verdict.to_json(), ensure_ascii=False))
-        return
-    tables.verdicts(named, verdicts)
-
-
 @app.command(epilog="Example: `adaptox study configs/study-demo.toml --jobs 2`")
 def study(
     given: Annotated[Path, typer.Argument(metavar="STUDY", help="The grid of runs (a .toml file).")],
@@ -265,19 +193,6 @@ def sources() -> None:
         console.paragraph(f"licence: {info.licence}" + (f"; from {info.url}" if info.url else ""), indent=2)
         console.paragraph(info.example, indent=4)
         console.say("")
-
-
-@app.command(epilog="Example: `adaptox inspect runs/toxic-chat/bundle`")
-def inspect(bundle: BundleFolder, as_json: Json = False) -> None:
-    """Verify a bundle and show what is in it: labels, thresholds and their origin, base, data, metrics."""
-    from adaptox import bundle as bundles
-    from adaptox.cli import tables
-
-    manifest = bundles.load(bundle).manifest
-    if as_json:
-        console.say(manifest.model_dump_json(indent=2))
-        return
-    tables.bundle(bundle, manifest)
 
 
 @app.command(epilog="Example: `adaptox demo --out runs/demo`")

@@ -73,6 +73,23 @@ class Decider:
             raise BundleError(f"no threshold for label {label!r}: there are {', '.join(self.labels)}")
         return self.thresholds[self.labels.index(label)]
 
+    def updated(self, other: Decider) -> Decider:
+        """Take calibration and thresholds of another decider for its labels, and keep the others.
+
+        Raises:
+            BundleError: it has a label that this one lacks.
+        """
+        own = {label: self._of(label) for label in self.labels}
+        for label in other.labels:
+            self.threshold(label)
+            own[label] = other._of(label)
+        temperatures, offsets, thresholds = zip(*own.values(), strict=True)
+        return Decider(self.labels, temperatures, thresholds, offsets)
+
+    def _of(self, label: str) -> tuple[float, float, LabelThreshold]:
+        place = self.labels.index(label)
+        return self.temperatures[place], self.offsets[place] if self.offsets else 0.0, self.thresholds[place]
+
     def probs(self, logits: FloatArray) -> FloatArray:
         """Calibrate logits of shape (examples, labels) to probabilities of the same shape."""
         offsets = np.array(self.offsets or [0.0] * len(self.labels))
