@@ -147,17 +147,10 @@ def decided(done: DecidedAnew) -> None:
     """Print where a bundle's thresholds were and are."""
     for note in done.notes:
         console.note(note)
-    rows = [
-        [
-            label,
-            count(n),
-            count(positives),
-            _threshold(done.before.threshold(label)),
-            _threshold(done.after.threshold(label)),
-        ]
-        for label, (n, positives) in done.rows.items()
-    ]
-    console.table("", ("label", "rows", "positive", "threshold before", "threshold now"), rows)
+    for label, (n, positives) in done.rows.items():
+        console.say(f"{label}: {count(n)} rows, {count(positives)} positive", style="bold")
+        for when, decider in (("before", done.before), ("now", done.after)):
+            console.paragraph(f"threshold {when} {_threshold(decider.threshold(label))}", indent=2)
     console.paragraph("thresholds are on calibrated scores, and these rows calibrated them anew")
 
 
