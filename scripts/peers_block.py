@@ -40,7 +40,8 @@ def peers(results: Path) -> str:
         "test rows, or at .5 where it learns no threshold. Differences by the paired bootstrap over families, bold "
         f"where p is below {number(LEVEL, 2)} after Holm. Times are ratios, measured one tool after another; "
         "adaptox's hold reading, cleaning, thresholds, scoring the test split, report and bundle, and the recipe's "
-        f"four trainings. {found['hardware']} ([script](benchmarks/peers.py), [result](docs/results/peers.json))."
+        f"four trainings. {_setfit(results)}{found['hardware']} ([script](benchmarks/peers.py), "
+        "[result](docs/results/peers.json))."
     )
     return "\n".join(["What other tools make of the same rows:", "", *lines, "", end])
 
@@ -59,6 +60,20 @@ def published(results: Path) -> str:
     return (
         f"Published, not run here, without intervals: on {found['of']}, {listed(told)} "
         f"([model card]({found['source']}))."
+    )
+
+
+def _setfit(results: Path) -> str:
+    """Say how SetFit's settings were chosen, and how they did there."""
+    path = results / "setfit-settings.json"
+    if not path.is_file():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    rows, chosen = found["rows"], found["chosen"]
+    return (
+        f"SetFit's best is the best by AUPRC of {len(found['tried'])} settings on {count(rows['left_out'])} "
+        f"training rows left out ({number(chosen['auprc'])} there; "
+        "[all of them](docs/results/setfit-settings.json)). "
     )
 
 

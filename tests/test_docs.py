@@ -341,6 +341,11 @@ def test_other_tools_stand_beside_the_recipe(checkout, render_docs):
     gains = "**+.050 [+.030 to +.070]** | +.010 [-.010 to +.030]"
     assert f"| trainer: a tool | 4,977 | {level} | {gains} | 1.00 | 2.0 GiB | 1.00 |" in found
     assert f"| adaptox-recipe: a tool | 4,977 | {level} |  |  | 2.50 | 2.0 GiB | 20 |" in found
+    chosen = {"tried": [{}, {}], "rows": {"left_out": 1660}, "chosen": {"auprc": 0.75}}
+    assert "SetFit" not in found
+    write(checkout / "docs" / "results" / "setfit-settings.json", chosen)
+    found = block(render_docs.pages(checkout), "peers")
+    assert "best is the best by AUPRC of 2 settings on 1,660 training rows left out (.750 there; [all of" in found
 
 
 def test_an_undefined_number_is_a_dash(checkout, render_docs):
