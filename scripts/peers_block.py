@@ -12,6 +12,8 @@ from study_blocks import LEVEL, METRICS, NOTHING_YET, difference, interval_of
 from adaptox.report.phrases import count, listed, number, parameters, with_interval
 
 _OURS = "adaptox-recipe"
+# The tool whose settings were chosen here.
+_SET_UP = "setfit-best"
 # What times are told in.
 _UNIT = "trainer"
 
@@ -40,8 +42,8 @@ def peers(results: Path) -> str:
         "test rows, or at .5 where it learns no threshold. Differences by the paired bootstrap over families, bold "
         f"where p is below {number(LEVEL, 2)} after Holm. Times are ratios, measured one tool after another; "
         "adaptox's hold reading, cleaning, thresholds, scoring the test split, report and bundle, and the recipe's "
-        f"four trainings. {_setfit(results)}{found['hardware']} ([script](benchmarks/peers.py), "
-        "[result](docs/results/peers.json))."
+        f"four trainings. {_setfit(results) if _SET_UP in tools else ''}{found['hardware']} "
+        "([script](benchmarks/peers.py), [result](docs/results/peers.json))."
     )
     return "\n".join(["What other tools make of the same rows:", "", *lines, "", end])
 
