@@ -201,6 +201,25 @@ def _attention_pooling() -> list[Patch]:
     return [(model, "attach", pooled)]
 
 
+class _FirstToken(torch.nn.Module):
+    """The first token's vector as it is, in place of BERT's pooler, which sends it through a layer of its own."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Pool (batch, tokens, width) to (batch, width)."""
+        return hidden[:, 0]
+
+
+def _first_token() -> list[Patch]:
+    """Give the head the first token without a pooler's layer between them."""
+    attach = model.attach
+
+    def pooled(network: Any, *options: Any) -> torch.nn.Module:
+        network.bert.pooler = _FirstToken()
+        return attach(network, *options)
+
+    return [(model, "attach", pooled)]
+
+
 def _head_and_tail() -> list[Patch]:
     """Learn from the beginning and the end of a long text (arXiv 1905.05583); scoring reads all of it."""
     return [(Encoder, "keep_of", lambda self, conversation: "head-tail")]
@@ -249,6 +268,7 @@ LEVERS: dict[str, Callable[[], list[Patch]]] = {
     "multi-sample-dropout": _multi_sample_dropout,
     "layer-decay": _layer_decay,
     "attention-pooling": _attention_pooling,
+    "first-token": _first_token,
     "head-and-tail": _head_and_tail,
     "token-dropping": _token_dropping,
     "ensemble-teacher": partial(_ensemble_teacher, 1.0),

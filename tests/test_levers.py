@@ -163,6 +163,16 @@ def test_attention_reads_all_tokens_but_no_padding(config):
     torch.testing.assert_close(pooled.pooler_output[:1], expected, atol=1e-5, rtol=1e-5)
 
 
+def test_the_first_token_is_read_as_it_is(config):
+    base = model.load_base(config.base, config.outputs, config.seed)
+    with levers.pulled("first-token"):
+        network = model.attach(base.network, config.adapter, config.seed, base.prompt).eval()
+    with torch.no_grad():
+        read = network.bert(input_ids=torch.tensor([[2, 5, 6, 3]]))
+    assert torch.equal(read.pooler_output, read.last_hidden_state[:, 0])
+    assert not any(".pooler." in name for name, _ in network.named_parameters())
+
+
 def test_lower_layers_learn_more_slowly(config):
     base = model.load_base(config.base, config.outputs, config.seed)
     layers = base.network.config.num_hidden_layers
