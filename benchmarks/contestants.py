@@ -111,6 +111,8 @@ def setfit(config: Config, work: Path) -> Learn:
 
 def setfit_best(config: Config, work: Path) -> Learn:
     """Learn from all rows by the settings and the threshold that did best on training rows left out."""
+    if not SETFIT_CHOSEN.is_file():
+        raise InputError(f"expected what benchmarks/setfit_settings.py chose in {SETFIT_CHOSEN}: run that first")
     chosen = json.loads(SETFIT_CHOSEN.read_text(encoding="utf-8"))["chosen"]
     used = SetFitSettings(**chosen["settings"])
     how = f"the best of its settings on rows left out, {used.steps} steps of pairs of all rows"

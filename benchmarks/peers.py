@@ -10,7 +10,8 @@ is longer window by window.
 - tf-idf: scikit-learn's TfidfVectorizer (words and pairs of words) and LogisticRegression, classes balanced;
   threshold by TunedThresholdClassifierCV, five folds that keep prompt families whole.
 - setfit: SetFit by its defaults but the length, on 16 rows of each class, where it is at home; its .5.
-- setfit-best: the same from all rows, by the settings and the threshold that setfit_settings.py chose on train.
+- setfit-best: the same from all rows, by the settings and the threshold that setfit_settings.py chose on train; how
+  long that took is in no time here, as what adaptox's recipe took to be found is not.
 - trainer: a transformers Trainer script, all but the length by the library's defaults; .5.
 - adaptox, adaptox-recipe: `adaptox train` by its plain defaults, and by the recipe of data named alone, but for
   its base.
@@ -34,7 +35,7 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 
 from contest import Measured, read_answer, write_rows
-from contestants import CONTESTANTS, Rows
+from contestants import CONTESTANTS, SETFIT_CHOSEN, Rows
 
 import adaptox
 from adaptox import config as settings
@@ -127,10 +128,10 @@ def measure(names: Sequence[str], config: Config, work: Path) -> dict[str, tuple
 
 
 def _code() -> list[bytes]:
-    """Read the code that an answer depends on: the contestants', and adaptox's."""
+    """Read what an answer depends on: the contestants' code, how SetFit is set up, and adaptox's code."""
     beside = [Path(__file__).with_name(name) for name in ("contest.py", "contestants.py")]
-    files = [*beside, *sorted(Path(adaptox.__file__).parent.rglob("*.py"))]
-    return [file.read_bytes() for file in files]
+    files = [*beside, SETFIT_CHOSEN, *sorted(Path(adaptox.__file__).parent.rglob("*.py"))]
+    return [file.read_bytes() for file in files if file.is_file()]
 
 
 def _versions() -> dict[str, str]:

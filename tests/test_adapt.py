@@ -503,6 +503,12 @@ def test_one_answer_for_everything_is_no_result(tmp_path, tiny_bert, data):
         adapt(config, tmp_path / "run")
 
 
+@pytest.mark.parametrize("miss_cost", [1000, 0.001])
+def test_a_cost_may_flag_every_row_or_none(tmp_path, tiny_bert, data, unreported, miss_cost):
+    given = {"policy": "cost", "miss_cost": miss_cost}
+    assert adapt(tiny.settings(tiny_bert, data, threshold=given), tmp_path / "run")
+
+
 def test_a_collapse_is_first_put_down_to_what_training_did_not_read(tmp_path, tiny_bert):
     threshold = {"policy": "fixed", "value": 0.999, "calibration": "none"}
     chatted = chats(tmp_path / "chats.jsonl", 9)
@@ -843,15 +849,15 @@ def test_a_bundle_of_a_resplit_is_not_judged_on_the_published_test_part(
     official = adaptox.config.override(config, {"prepare.split": "official"})
     manifest = bundles.Manifest.model_construct(name="resplit", labels=("toxicity",), base={}, **trained)
     with pytest.raises(ConfigError, match=r"split in another way \(prepare\)"):
-        assessing._test_part(official, of(manifest), silent)
-    told = assessing._all_rows(official, of(manifest), silent)
-    assert told.notes == ("The bundle resplit learned from some of these rows.",)
+        assessing._test_part(official, manifest, silent)
+    told = assessing._all_rows(official, manifest, silent)
+    assert told.seen_by(of(manifest), official) == ("The bundle resplit learned from some of these rows.",)
     again = {"metrics": {"config": official.model_dump(mode="json")}}
     published = bundles.Manifest.model_construct(
         name="official", labels=("toxicity",), base={}, **{**trained, **again}
     )
-    assert len(assessing._test_part(official, of(published), silent).examples) == 40
-    assert assessing._all_rows(official, of(published), silent).notes == ()
+    assert len(assessing._test_part(official, published, silent).examples) == 40
+    assert assessing._all_rows(official, published, silent).seen_by(of(published), official) == ()
 
 
 def test_another_label_is_judged_on_other_data_that_knows_it_alone(done, tmp_path):
@@ -860,7 +866,7 @@ def test_another_label_is_judged_on_other_data_that_knows_it_alone(done, tmp_pat
     columns = {"text": "text", "labels": {"rude": "rude"}}
     config = tiny.settings("minilm", path, sources=[{"path": str(path), "columns": columns}], labels=["rude"])
     both = bundles.load(done.bundle).manifest.model_copy(update={"labels": ("toxicity", "rude")})
-    assert assessing._test_part(config, of(both), silent).examples
+    assert assessing._test_part(config, both, silent).examples
 
 
 def test_settings_without_a_test_part_evaluate_nothing(done, data, tmp_path):
@@ -875,7 +881,7 @@ def test_settings_without_a_test_part_evaluate_nothing(done, data, tmp_path):
     sha256 = read_and_prepare(whole).prepared.manifest.sha256
     learned = manifest.model_copy(update={"metrics": trained, "data_sha256": sha256})
     with pytest.raises(DataError, match=r"learned from all of these sources, .* name other data"):
-        assessing._test_part(whole, of(learned), silent)
+        assessing._test_part(whole, learned, silent)
 
 
 def test_the_settings_of_a_run_give_its_own_result_again(done):
@@ -971,6 +977,13 @@ def test_a_bundle_set_against_itself_differs_in_nothing(done, data):
     assert {one.difference.value for one in found.differences} == {0}
     assert {one.verdict for one in found.differences} == {"not distinguishable"}
     assert (found.decisions.only_first, found.decisions.only_second) == (0, 0)
+
+
+def test_both_bundles_are_told_of_alike(done, data, unlisted, tmp_path):
+    for given, as_split in ((other(data), False), (done.config, True)):
+        one = assess(unlisted, given, as_split=as_split).notes
+        both = assess(unlisted, given, as_split=as_split, against=unlisted).notes
+        assert both == (*one, *one)
 
 
 def test_a_bundle_of_another_label_is_not_set_against(done, data, tmp_path):

@@ -286,7 +286,7 @@ def test_evaluating_against_another_bundle_prints_what_lies_between_them(shell, 
     assert ended.code == 0
     assert "on the same rows" in ended.out
     assert "not distinguishable" in ended.out
-    assert "right on 0 rows, the other alone on 0 (McNemar, p 1.000)" in " ".join(ended.out.split())
+    assert "right on 0 rows, the other alone on 0 (McNemar, which takes" in " ".join(ended.out.split())
     missing = shell("evaluate", run / "bundle", data, "--against", "nowhere", *small)
     assert missing.code == 2
     assert "expected a bundle in nowhere" in missing.err

@@ -209,7 +209,7 @@ def test_no_cut_within_the_bound_finds_more(rows):
     few = [flagged for flagged in cuts if flagged[~truth].mean() <= 0.25]
     found = probs >= best_at_fpr(probs, truth, 0.25)
     assert found[truth].mean() >= max((flagged[truth].mean() for flagged in few), default=0)
-    assert found[~truth].mean() <= 0.25 or not few
+    assert found[~truth].mean() <= 0.25 or probs.max() == 1
 
     sure = [flagged for flagged in cuts if truth[flagged].mean() >= 0.75]
     found = probs >= best_at_precision(probs, truth, 0.75)
@@ -223,6 +223,11 @@ def test_no_cut_within_the_bound_finds_more(rows):
 
     best = max(fbeta_score(truth, flagged, beta=2) for flagged in cuts)
     assert fbeta_score(truth, probs >= best_f1(probs, truth, 2), beta=2) == pytest.approx(best)
+
+
+def test_a_share_that_no_float_has_is_reached_by_the_row_that_reaches_it():
+    probs = np.linspace(0.99, 0.01, 100)
+    assert (probs >= best_at_recall(probs, np.ones(100, dtype=bool), 0.55)).sum() == 55
 
 
 def test_a_bound_is_kept_and_named():
@@ -257,12 +262,12 @@ def test_recall_can_weigh_more_and_a_miss_can_cost_more():
     assert costs(cost.value) < min(costs(one.value), costs(0.02))
 
 
-def test_a_bound_that_no_cut_keeps_gives_the_nearest_cut_and_says_so():
+def test_a_bound_that_no_cut_keeps_is_told_of():
     logits, truth = np.array([3.0, 2.0, 1.0, -1.0, -2.0]), np.array([0, 1, 0, 1, 0])
     raw = {"calibration": "none"}
     cut = fitted(logits, truth, ThresholdConfig(policy="max-fpr", max_fpr=0.1, **raw)).thresholds[0]
-    assert cut.origin == "val: lowest false-positive rate there is (0.333; 0.1 was asked for)"
-    assert sigmoid(2.0) < cut.value < sigmoid(3.0)
+    assert cut.origin == "val: nothing is flagged: no cut has a false-positive rate of at most 0.1"
+    assert sigmoid(3.0) < cut.value < sigmoid(3.0) + 1e-9
     cut = fitted(logits, truth, ThresholdConfig(policy="min-precision", min_precision=0.95, **raw)).thresholds[0]
     assert cut.origin == "val: highest precision there is (0.5; 0.95 was asked for)"
     assert sigmoid(1.0) < cut.value < sigmoid(2.0)

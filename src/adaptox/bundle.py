@@ -6,6 +6,7 @@ model.safetensors   weights          config.json   the network's shape
 tokenizer.json      tokenizer        lexicon.json  n-grams whose logits are added, where there are some
 README.md           model card, where there is one
 learned.bin         a hash of each row that it learned from, which may be removed
+decided.bin         the same of rows that its thresholds were learned anew on, if they were
 ```
 
 A bundle is written to a temporary folder beside its place and renamed, so that a bundle is whole or absent. Weights
@@ -37,9 +38,10 @@ WEIGHTS = "model.safetensors"
 NETWORK = "config.json"
 LEXICON = "lexicon.json"
 LEARNED = "learned.bin"
+DECIDED = "decided.bin"
 REQUIRED = (TOKENIZER, WEIGHTS, NETWORK)
 # Hashes of short texts can be guessed, so whoever passes a bundle on may keep this to himself.
-REMOVABLE = (LEARNED,)
+REMOVABLE = (LEARNED, DECIDED)
 
 # Stands for the manifest's own hash while that is computed.
 _UNSEALED = b"0" * 64
@@ -77,7 +79,7 @@ class Manifest(Section):
     metrics: dict[str, Any] = Field(default_factory=dict)
     """The run's metrics.json."""
     decided: dict[str, Any] = Field(default_factory=dict)
-    """Where calibration and thresholds were learned anew after that: sources, hash and numbers of rows, policy."""
+    """Label whose calibration and threshold were learned anew after that → the rows, and the settings."""
     files: dict[str, str] = Field(default_factory=dict)
     """File name → sha256."""
 

@@ -1,7 +1,7 @@
 """One configuration → a run folder with its bundle: the main job."""
 
 from adaptox.adapt.against import Against
-from adaptox.adapt.anew import DecidedAnew, decide_anew
+from adaptox.adapt.anew import DecidedAnew, Flagged, decide_anew
 from adaptox.adapt.assess import Assessment, assess
 from adaptox.adapt.data import Data, prepare_only, read_and_prepare
 from adaptox.adapt.folder import is_finished
@@ -15,6 +15,7 @@ __all__ = [
     "Assessment",
     "Data",
     "DecidedAnew",
+    "Flagged",
     "Lesson",
     "Plan",
     "adapt",

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptox import bundle as bundles
-from adaptox.adapt import known, seen
 from adaptox.adapt.judge import conversations, judge
 from adaptox.config import Config
 from adaptox.errors import ConfigError, nearest
@@ -29,7 +28,6 @@ class Against:
         differences: the judged bundle less this one, on the main slice.
         p_values: one a difference, corrected after Holm.
         decisions: on how many rows one of the two alone is right.
-        notes: what a reader must know of the other bundle.
     """
 
     name: str
@@ -38,7 +36,6 @@ class Against:
     differences: tuple[Comparison, ...]
     p_values: tuple[float, ...]
     decisions: McNemar
-    notes: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
         """Give what metrics.json holds of it."""
@@ -53,12 +50,32 @@ class Against:
             "threshold": {"value": self.evaluation.threshold, "origin": self.evaluation.origin},
             "slices": slices_json(self.evaluation),
             "differences": differences,
-            "mcnemar": {"only_first": tested.only_first, "only_other": tested.only_second, "p": tested.p_value},
+            "mcnemar": {"only_this": tested.only_first, "only_other": tested.only_second, "p": tested.p_value},
         }
 
 
+def open_rival(folder: Path, config: Config) -> Moderator:
+    """Open the bundle to compare with, and make sure that it decides what is asked.
+
+    Raises:
+        InputError: the bundle cannot be used, has no such label, or scores it without deciding.
+    """
+    moderator = Moderator.open(folder)
+    manifest, target = moderator.bundle.manifest, config.label_set.target
+    if target not in manifest.labels:
+        raise ConfigError(f"the bundle {manifest.name} has no label {target!r}: {nearest(target, manifest.labels)}")
+    if moderator.decider.threshold(target).value is None:
+        raise ConfigError(f"the bundle {manifest.name} scores {target!r} and decides nothing by it: choose a label")
+    return moderator
+
+
 def set_against(
-    folder: Path, ours: Evaluation, rows: Sequence[Example], config: Config, official: bool, progress: Progress
+    rival: Moderator,
+    ours: Evaluation,
+    rows: Sequence[Example],
+    config: Config,
+    official: bool,
+    progress: Progress,
 ) -> Against:
     """Let another bundle score the rows that one was judged on, and compare the two.
 
@@ -66,23 +83,17 @@ def set_against(
     threshold.
 
     Args:
-        folder: of the other bundle.
+        rival: the other bundle.
         ours: how the first was judged.
         rows: on which.
-        config: the label, the sources, resamples and seed.
+        config: the label, resamples and seed.
         official: the rows are ToxicChat's test split.
         progress: told how many are scored.
-
-    Raises:
-        InputError: the bundle cannot be used, or has no such label.
     """
-    moderator = Moderator.open(folder)
-    manifest, target = moderator.bundle.manifest, config.label_set.target
-    if target not in manifest.labels:
-        raise ConfigError(f"the bundle {manifest.name} has no label {target!r}: {nearest(target, manifest.labels)}")
-    scores = moderator.scorer.score(conversations(rows), progress)
-    theirs = judge(scores, moderator.decider, rows, config, official)
+    scores = rival.scorer.score(conversations(rows), progress)
+    theirs = judge(scores, rival.decider, rows, config, official)
     found = tuple(compare(ours, theirs, metric, config.evaluate.resamples, config.seed) for metric in COMPARED)
+    manifest = rival.bundle.manifest
     return Against(
         manifest.name,
         manifest.files[bundles.WEIGHTS],
@@ -90,15 +101,4 @@ def set_against(
         found,
         holm([one.p_value for one in found]),
         mcnemar(ours, theirs),
-        _notes(moderator.bundle, rows, config),
     )
-
-
-def _notes(bundle: bundles.Bundle, rows: Sequence[Example], config: Config) -> tuple[str, ...]:
-    learned, name = known.by_bundle(bundle), bundle.manifest.name
-    decided = seen.decided_on(config, bundle.manifest)
-    if count := learned.count(rows):
-        return (f"The bundle {name} learned from {count} of these {len(rows)} rows.", *decided)
-    if seen.may_have_seen(config, seen.unsure(config, learned, count)):
-        return (f"The bundle {name} learned from some of these sources: rows may be among what it saw.", *decided)
-    return decided

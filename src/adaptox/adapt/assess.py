@@ -9,8 +9,8 @@ from pathlib import Path
 from adaptox import bundle as bundles
 from adaptox import prepare, sources
 from adaptox.adapt import folder as folders
-from adaptox.adapt import known, needs, seen
-from adaptox.adapt.against import Against, set_against
+from adaptox.adapt import needs, seen
+from adaptox.adapt.against import Against, open_rival, set_against
 from adaptox.adapt.data import Data, is_toxic_chat_test, read_and_prepare
 from adaptox.adapt.judge import conversations, judge
 from adaptox.config import Config, resolved_json
@@ -41,12 +41,29 @@ class Assessment:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What a bundle is judged on, in words, too; whether it is ToxicChat's test split; what a reader must know."""
+    """What bundles are judged on.
+
+    Attributes:
+        examples: the rows.
+        words: which they are.
+        official: they are ToxicChat's test split.
+        published: as for `seen.told_of`.
+        data_sha256: of all that settings prepared; empty for data named alone.
+        notes: what a reader must know of them, whoever is judged.
+    """
 
     examples: tuple[Example, ...]
     words: str
     official: bool
+    published: bool | None = None
+    data_sha256: str = ""
     notes: tuple[str, ...] = ()
+
+    def seen_by(self, bundle: bundles.Bundle, config: Config) -> tuple[str, ...]:
+        """Say what a bundle has seen of them."""
+        manifest = bundle.manifest
+        own = self.published is None and _is_same_split(self.data_sha256, config, manifest)
+        return seen.told_of(bundle, config, self.examples, own, self.published)
 
 
 def assess(
@@ -81,16 +98,18 @@ def assess(
     moderator = Moderator.open(bundle)
     manifest = moderator.bundle.manifest
     config = _as_the_bundle_has_it(config, manifest)
-    choose = _test_part if as_split else _all_rows
-    rows = choose(config, moderator.bundle, progress)
+    rival = open_rival(against, config) if against else None
+    rows = _test_part(config, manifest, progress) if as_split else _all_rows(config, manifest, progress)
     scores = moderator.scorer.score(conversations(rows.examples), progress)
     evaluation = judge(scores, moderator.decider, rows.examples, config, rows.official)
-    other = set_against(against, evaluation, rows.examples, config, rows.official, progress) if against else None
-    own = seen.decided_on(config, manifest)
-    notes = (*rows.notes, *own, *(other.notes if other else ()))
+    notes = (*rows.seen_by(moderator.bundle, config), *rows.notes)
     metrics = to_json(evaluation, _provenance(manifest, config, rows, as_split))
+    other = None
+    if rival is not None:
+        other = set_against(rival, evaluation, rows.examples, config, rows.official, progress)
+        notes = (*notes, *rows.seen_by(rival.bundle, config))
+        metrics |= {"against": other.to_json()}
     metrics |= {"notes": list(notes)} if notes else {}
-    metrics |= {"against": other.to_json()} if other else {}
     if out is not None:
         with folders.whole(out) as folder:
             folder.write(folders.CONFIG, resolved_json(config))
@@ -110,8 +129,7 @@ def _as_the_bundle_has_it(config: Config, manifest: bundles.Manifest) -> Config:
     return config.model_copy(update=changes)
 
 
-def _test_part(config: Config, bundle: bundles.Bundle, progress: Progress) -> _Rows:
-    manifest = bundle.manifest
+def _test_part(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
     own = seen.trained_on(config, manifest)
     # The bundle's own data is split as it was for the bundle, whichever label is judged.
     data = read_and_prepare(_as_it_was_split(config, manifest) if own else config, progress)
@@ -125,15 +143,14 @@ def _test_part(config: Config, bundle: bundles.Bundle, progress: Progress) -> _R
             else "these settings make no test part, so there is nothing to evaluate on: set prepare.test_fraction, "
             "or name the data in place of the settings file, which evaluates every row"
         )
-    learned, test, notes = known.by_bundle(bundle), data.prepared.test, []
-    if count := learned.count(test):
-        notes.append(f"The bundle {manifest.name} learned from {count} of these {len(test)} test rows.")
-    if not own and seen.may_have_seen(config, seen.unsure(config, learned, count)):
-        notes.append(
-            f"The bundle {manifest.name} learned from some of these sources: test rows may be among what it saw."
-        )
-    words = "the test part that these settings make"
-    return _Rows(test, words, data.official, (*notes, *data.prepared.notes))
+    return _Rows(
+        data.prepared.test,
+        "the test part that these settings make",
+        data.official,
+        None,
+        data.prepared.manifest.sha256,
+        data.prepared.notes,
+    )
 
 
 def _as_it_was_split(config: Config, manifest: bundles.Manifest) -> Config:
@@ -144,12 +161,19 @@ def _as_it_was_split(config: Config, manifest: bundles.Manifest) -> Config:
     return config.model_copy(update=changes)
 
 
+def _is_same_split(data_sha256: str, config: Config, manifest: bundles.Manifest) -> bool:
+    """Tell whether a bundle was trained on these sources, and the test part is what that left."""
+    trained = seen.trained_on(config, manifest)
+    if not trained:
+        return False
+    return trained["prepare"]["split"] == config.prepare.split == "official" or data_sha256 == manifest.data_sha256
+
+
 def _check_same_split(data: Data, config: Config, manifest: bundles.Manifest) -> None:
     """Refuse to split the bundle's own data in another way: rows it learned from would be test rows."""
-    trained = manifest.metrics["config"]
-    published = trained["prepare"]["split"] == config.prepare.split == "official"
-    if published or data.prepared.manifest.sha256 == manifest.data_sha256:
+    if _is_same_split(data.prepared.manifest.sha256, config, manifest):
         return
+    trained = manifest.metrics["config"]
     now = config.model_dump(mode="json")
     differing = [key for key in ("seed", "prepare", "text") if trained.get(key) != now[key]]
     raise ConfigError(
@@ -159,7 +183,7 @@ def _check_same_split(data: Data, config: Config, manifest: bundles.Manifest) ->
     )
 
 
-def _all_rows(config: Config, bundle: bundles.Bundle, progress: Progress) -> _Rows:
+def _all_rows(config: Config, manifest: bundles.Manifest, progress: Progress) -> _Rows:
     readings = sources.read_all(config.sources, config.data_seed, config.labels)
     examples = [example for reading in readings for example in reading.examples if not example.only_train]
     test = [example for example in examples if example.split == "test"]
@@ -174,16 +198,9 @@ def _all_rows(config: Config, bundle: bundles.Bundle, progress: Progress) -> _Ro
     published = tuple(example for example in grouped if example.split == "test")
     # Without its train split nobody can tell which test rows have a near-copy there.
     complete = any(example.split == "train" for example in grouped)
-    rows, name = published or grouped, bundle.manifest.name
-    learned = known.by_bundle(bundle)
-    notes = []
-    if count := learned.count(rows):
-        notes.append(f"The bundle {name} learned from {count} of these {len(rows)} rows.")
-    stages = seen.unsure(config, learned, count)
-    if seen.shares_sources(config, stages) and not (published and seen.left_test_alone(config, stages)):
-        notes.append(f"The bundle {name} learned from some of these rows.")
     words = "the published test split" if published else "every row that was read"
-    return _Rows(rows, words, complete and is_toxic_chat_test(published, config), tuple(notes))
+    official = complete and is_toxic_chat_test(published, config)
+    return _Rows(published or grouped, words, official, bool(published))
 
 
 def _provenance(manifest: bundles.Manifest, config: Config, rows: _Rows, as_split: bool) -> Provenance:

@@ -125,7 +125,7 @@ def check(path: Path, config: Config, resume: bool, overwrite: bool) -> None:
     if stored is None:
         return
     if overwrite:
-        _check_nothing_lost(path, needs.paths(config))
+        check_nothing_lost(path, needs.paths(config))
     elif resume:
         if is_finished(path, config):
             raise InputError(f"{path} is finished, nothing is left to resume: --overwrite starts over")
@@ -148,7 +148,21 @@ def check_free(path: Path, overwrite: bool, needed: Iterable[str]) -> None:
         return
     if not overwrite:
         raise InputError(f"{path} already holds results: --overwrite replaces them, --out chooses another folder")
-    _check_nothing_lost(path, needed)
+    check_nothing_lost(path, needed)
+
+
+def check_nothing_lost(path: Path, needed: Iterable[str]) -> None:
+    """Refuse to overwrite a folder with what is read meanwhile in it.
+
+    Raises:
+        InputError: what would be lost.
+    """
+    for name in needed:
+        if name and Path(name).exists() and Path(name).resolve().is_relative_to(path.resolve()):
+            raise InputError(
+                f"--overwrite would remove {name}, which this command reads, with all of {path}: "
+                "choose another folder with --out"
+            )
 
 
 @contextmanager
@@ -263,15 +277,6 @@ def _stored(path: Path) -> Mapping[str, Any] | None:
     if not isinstance(settings, dict) or not settings.keys() >= _OURS:
         raise InputError(f"{path} holds something else than a run of adaptox: choose another folder with --out")
     return settings
-
-
-def _check_nothing_lost(path: Path, needed: Iterable[str]) -> None:
-    for name in needed:
-        if name and Path(name).exists() and Path(name).resolve().is_relative_to(path.resolve()):
-            raise InputError(
-                f"--overwrite would remove {name}, which this command reads, with all of {path}: "
-                "choose another folder with --out"
-            )
 
 
 def _tidy(path: Path) -> None:

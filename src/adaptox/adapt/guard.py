@@ -13,6 +13,8 @@ from adaptox.errors import CollapseError
 from adaptox.evaluate import Evaluation
 from adaptox.train import Fitted
 
+# Policies by which a good model flags some rows and not all; a bound or a cost may rightly ask for that.
+_FOR_F1 = ("expected-f1", "f1", "fixed")
 # An AUROC below chance means the ranking is worse than none.
 CHANCE = 1 / 2
 
@@ -70,6 +72,8 @@ def _find(validation: Evaluation, fitted: Fitted, config: Config, unread: str) -
             f"{unread}{rates}: {more}, keep base.warm_start = true, and check that 1 means {validation.label} "
             "in every part of the data",
         )
+    if config.threshold.policy not in _FOR_F1:
+        return None
     flagged = int((validation.rows.probs >= validation.threshold).sum())
     if flagged in (0, len(validation.rows.probs)):
         return Collapse(

@@ -63,7 +63,13 @@ def by_bundle(bundle: bundles.Bundle) -> Known:
     # A file that the manifest does not name was not written with the bundle.
     if not (bundles.LEARNED in bundle.manifest.files and (bundle.folder / bundles.LEARNED).is_file()):
         return Known(_NO_KEYS, (own, *before))
-    return _sorted(_read(bundle.folder), ({**own, LISTED: True}, *before))
+    return _sorted(_read(bundle.folder / bundles.LEARNED), ({**own, LISTED: True}, *before))
+
+
+def decided_by(bundle: bundles.Bundle) -> RowKeys:
+    """Give keys of the rows that a bundle's thresholds were learned anew on; none where they were not."""
+    there = bundles.DECIDED in bundle.manifest.files and (bundle.folder / bundles.DECIDED).is_file()
+    return _read(bundle.folder / bundles.DECIDED) if there else _NO_KEYS
 
 
 def by_model(name: str) -> Known:
@@ -81,7 +87,7 @@ def by_model(name: str) -> Known:
     told = lessons.learned(place)
     if not (place / bundles.LEARNED).is_file():
         return Known(_NO_KEYS, tuple(told))
-    return _sorted(_read(place), told)
+    return _sorted(_read(place / bundles.LEARNED), told)
 
 
 def by_run(config: Config, data: Data) -> RowKeys:
@@ -120,8 +126,7 @@ def _sorted(keys: RowKeys, told: Sequence[Mapping[str, Any]]) -> Known:
     return Known(keys, unlisted, listed)
 
 
-def _read(folder: Path) -> RowKeys:
-    path = folder / bundles.LEARNED
+def _read(path: Path) -> RowKeys:
     try:
         return np.frombuffer(path.read_bytes(), _ON_DISK).astype(np.uint64)
     except (OSError, ValueError) as error:

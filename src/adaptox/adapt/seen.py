@@ -10,8 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from adaptox import bundle as bundles
-from adaptox import model
+from adaptox import model, prepare
 from adaptox.adapt import known
 from adaptox.config import Config
 from adaptox.records import Example
@@ -29,11 +31,44 @@ def trained_on(config: Config, manifest: bundles.Manifest) -> Mapping[str, Any]:
     return trained if _placed(trained.get("sources", ())) == _placed(_sources(config)) else {}
 
 
-def decided_on(config: Config, manifest: bundles.Manifest) -> tuple[str, ...]:
-    """Say where a bundle's thresholds were learned anew on some of the sources that it is judged on."""
-    if not (manifest.decided and _shares(config, manifest.decided)):
+def told_of(
+    bundle: bundles.Bundle, config: Config, rows: Sequence[Example], own_split: bool, published: bool | None
+) -> tuple[str, ...]:
+    """Say what a finished bundle has seen of the rows that it is judged on.
+
+    Args:
+        bundle: which.
+        config: of the rows.
+        rows: those.
+        own_split: they are what its own training left for a test.
+        published: whether they are a published test split that stands beside its train split; None where settings
+            made a test part of them.
+    """
+    learned, name = known.by_bundle(bundle), bundle.manifest.name
+    notes = []
+    test = "test rows" if published is None else "rows"
+    if count := learned.count(rows):
+        notes.append(f"The bundle {name} learned from {count} of these {len(rows)} {test}.")
+    stages = unsure(config, learned, count)
+    if published is None and not own_split and may_have_seen(config, stages):
+        notes.append(f"The bundle {name} learned from some of these sources: test rows may be among what it saw.")
+    if (
+        published is not None
+        and shares_sources(config, stages)
+        and not (published and left_test_alone(config, stages))
+    ):
+        notes.append(f"The bundle {name} learned from some of these rows.")
+    return (*notes, *decided_on(bundle, rows))
+
+
+def decided_on(bundle: bundles.Bundle, rows: Sequence[Example]) -> tuple[str, ...]:
+    """Say on how many of these rows a bundle's thresholds were learned anew."""
+    count = int(np.isin(prepare.row_keys(rows), known.decided_by(bundle)).sum())
+    if not count:
         return ()
-    return (f"The thresholds of the bundle {manifest.name} were learned anew on some of these sources.",)
+    return (
+        f"Thresholds of the bundle {bundle.manifest.name} were learned anew on {count} of these {len(rows)} rows.",
+    )
 
 
 def learned_before(config: Config) -> list[dict[str, Any]]:
@@ -150,6 +185,9 @@ def _notes_on(
     if may_have_seen(config, unsure(config, learned, seen)):
         yield f"{name} learned from some of these sources, so rows that are judged on may be among what it saw."
     if not teaches:
+        place = model.place_of(name)
+        if (place / bundles.MANIFEST).is_file():
+            yield from decided_on(bundles.load(place), judged)
         return
     handed = "and hands on their labels, so the numbers on validation rows are flattering."
     if seen := learned.count(held):

@@ -42,7 +42,7 @@ def evaluate(
     """
     chosen = settings_to_judge_by(given, changes or ())
     from adaptox.adapt import assess
-    from adaptox.cli import tables
+    from adaptox.cli import beside, tables
 
     with console.progress() as progress:
         assessed = assess(bundle, chosen, is_settings(given), out, overwrite, progress, against)
@@ -51,6 +51,8 @@ def evaluate(
         return
     console.say(f"{bundle} on {given}", style="bold")
     tables.assessment(assessed)
+    if assessed.against is not None:
+        beside.against(assessed.evaluation, assessed.against)
     if out is not None:
         console.say(f"metrics {out / 'metrics.json'}")
 
@@ -104,15 +106,16 @@ def decide(
 ) -> None:
     """Learn a bundle's calibration and thresholds anew on labelled rows of yours; its weights stay.
 
-    Rows that the bundle learned from and published test rows are left out. Evaluate the new bundle on other rows.
+    Test rows, published or made by settings, are left out, and so are rows that the bundle lists as learned from.
+    Evaluate the new bundle on other rows.
     """
     chosen = settings_to_decide_by(given, changes or ())
     from adaptox.adapt import decide_anew
-    from adaptox.cli import tables
+    from adaptox.cli import beside
 
     with console.progress() as progress:
-        done = decide_anew(bundle, chosen, out, overwrite, progress)
-    tables.decided(done)
+        done = decide_anew(bundle, chosen, is_settings(given), out, overwrite, progress)
+    beside.decided(done)
     console.say(f"bundle {out}")
 
 

@@ -12,7 +12,7 @@ from adaptox.config import Config
 from adaptox.errors import ConfigError
 
 # What a bundle brings with it, so that `evaluate` reads no such setting; and what only a training reads.
-OF_THE_BUNDLE = ("text", "encode", "base", "adapter", "lexicon")
+OF_THE_BUNDLE = ("text", "encode", "base", "adapter", "lexicon", "threshold")
 OF_TRAINING = ("loss", "teach", "distill", "train")
 
 
@@ -48,7 +48,7 @@ def settings_to_judge_by(given: str, changes: Sequence[str]) -> Config:
         ConfigError: as `settings`; or a change of what the bundle decides, or of what is only trained with.
     """
     for key in dict(_change(change) for change in changes):
-        if key.split(".")[0] in (*OF_THE_BUNDLE, "threshold"):
+        if key.split(".")[0] in OF_THE_BUNDLE:
             raise ConfigError(
                 f"--set {key}: the bundle decides that, as it was trained; leave it out, or train with it "
                 "(adaptox train)"
@@ -66,10 +66,11 @@ def settings_to_decide_by(given: str, changes: Sequence[str]) -> Config:
     Raises:
         ConfigError: as `settings`; or a change of what is not read then.
     """
+    read = ("sources", "labels", "seed", "threshold", *(["prepare"] if is_settings(given) else []))
     for key in dict(_change(change) for change in changes):
-        if key.split(".")[0] not in ("sources", "threshold", "seed") or key == "threshold.folds":
+        if key.split(".")[0] not in read or key == "threshold.folds":
             raise ConfigError(
-                f"--set {key}: decide reads sources and threshold alone, and trains no folds; leave it out, or "
+                f"--set {key}: decide reads {', '.join(read)} alone here, and trains nothing; leave it out, or "
                 "train with it (adaptox train)"
             )
     return settings(given, changes, {})

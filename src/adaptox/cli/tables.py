@@ -21,21 +21,18 @@ from adaptox.report.phrases import (
     listed,
     metric,
     number,
-    p_value,
     rows_of,
-    signed,
-    signed_bracket,
     with_interval,
 )
 
 if TYPE_CHECKING:
-    from adaptox.adapt import Adaptation, Against, Assessment, DecidedAnew
+    from adaptox.adapt import Adaptation, Assessment
     from adaptox.demo import Demo
     from adaptox.prepare import Manifest
     from adaptox.report.study.values import StudyRun, StudyStory
 
 # As short as a table of eighty columns needs them.
-_METRICS: Mapping[str, str] = {
+METRICS: Mapping[str, str] = {
     "auprc": "AUPRC",
     "f1": "F1",
     "precision": "precision",
@@ -62,7 +59,7 @@ def evaluations(columns: Mapping[str, SliceResult]) -> None:
         ["rows", *(count(result.n) for result in columns.values())],
         ["positive", *(count(result.positives) for result in columns.values())],
     ]
-    rows += [[words, *(_cell(result, name) for result in columns.values())] for name, words in _METRICS.items()]
+    rows += [[words, *(_cell(result, name) for result in columns.values())] for name, words in METRICS.items()]
     console.table("", ("", *columns), rows)
 
 
@@ -80,8 +77,6 @@ def assessment(done: Assessment) -> None:
         console.note(note)
     evaluations(done.evaluation.slices)
     explain(done.evaluation, done.evaluated_on)
-    if done.against is not None:
-        _against(done.evaluation, done.against)
 
 
 def run(done: Adaptation) -> None:
@@ -113,7 +108,7 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
     """Print what a bundle's manifest says."""
     decider = Decider.from_json(manifest.decider)
     trained_on = f"{manifest.data_sha256[:12]}… ({', '.join(manifest.licences) or 'licence unknown'})"
-    thresholds = [(f"threshold {threshold.label}", _threshold(threshold)) for threshold in decider.thresholds]
+    thresholds = [(f"threshold {cut.label}", threshold(cut)) for cut in decider.thresholds]
     results = [
         (f"on {name}", f"{result['n']} rows, {result['positives']} positive; {_numbers(result)}")
         for name, result in manifest.metrics.get("slices", {}).items()
@@ -121,8 +116,8 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
     if manifest.decided:
         results = [(f"before that, {name}", told) for name, told in results]
         anew = [
-            f"{label}: {told['n']} rows, {told['positives']} positive"
-            for label, told in manifest.decided["rows"].items()
+            f"{label}: {told['rows']} rows, {told['positives']} positive"
+            for label, told in manifest.decided.items()
         ]
         thresholds.append(("decided anew on", "; ".join(anew)))
     words = bundles.LEXICON in manifest.files
@@ -141,17 +136,6 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
             *results,
         ]
     )
-
-
-def decided(done: DecidedAnew) -> None:
-    """Print where a bundle's thresholds were and are."""
-    for note in done.notes:
-        console.note(note)
-    for label, (n, positives) in done.rows.items():
-        console.say(f"{label}: {count(n)} rows, {count(positives)} positive", style="bold")
-        for when, decider in (("before", done.before), ("now", done.after)):
-            console.paragraph(f"threshold {when} {_threshold(decider.threshold(label))}", indent=2)
-    console.paragraph("thresholds are on calibrated scores, and these rows calibrated them anew")
 
 
 def verdicts(named: Sequence[tuple[str, Conversation]], found: Sequence[Verdict]) -> None:
@@ -179,7 +163,7 @@ def demo(shown: Demo) -> None:
     console.say("")
     console.table(
         f"{first.main.n} held-out conversations, {first.main.positives} of them toxic",
-        ("model", *(_METRICS[name] for name in _DEMO_METRICS), "trained"),
+        ("model", *(METRICS[name] for name in _DEMO_METRICS), "trained"),
         [
             [
                 model.name,
@@ -205,7 +189,7 @@ def study(story: StudyStory) -> None:
     """Print every run of a study, panel by panel, over its seeds."""
     for panel in story.panels:
         rows = [_study_row(run) for run in story.runs if run.panel == panel]
-        heads = ("run", "seeds", *(_METRICS[name] for name in _STUDY_METRICS), "F1, learned threshold")
+        heads = ("run", "seeds", *(METRICS[name] for name in _STUDY_METRICS), "F1, learned threshold")
         console.table(story.panel_words.get(panel, panel), heads, rows)
     for run in story.runs:
         for note in run.notes:
@@ -227,54 +211,33 @@ def check_all_done(story: StudyStory) -> None:
         )
 
 
-def _against(ours: Evaluation, other: Against) -> None:
-    """Print how a bundle and another do on the same rows, and what lies between them."""
-    rows = [
-        [
-            _METRICS[one.metric],
-            _stacked(ours.main.metrics[one.metric]),
-            _stacked(other.evaluation.main.metrics[one.metric]),
-            f"{signed(one.difference.value)}\n{signed_bracket(one.difference).strip('[]')}".rstrip("\n"),
-            f"p {p_value(adjusted)}\n{one.verdict}",
-        ]
-        for one, adjusted in zip(other.differences, other.p_values, strict=True)
-    ]
-    tested = other.decisions
-    console.table(
-        f"against {other.name}, on the same rows", ("", "this bundle", "the other", "difference", ""), rows
-    )
-    console.paragraph(
-        f"threshold of the other {other.evaluation.threshold:.3f} ({other.evaluation.origin}); p after Holm. "
-        f"This bundle alone is right on {count(tested.only_first)} rows, the other alone on "
-        f"{count(tested.only_second)} (McNemar, p {p_value(tested.p_value)})"
-    )
-
-
 def _study_row(run: StudyRun) -> list[str]:
     if not run.summary:
         return [f"{run.name} ({run.state})", "0", *[DASH] * (len(_STUDY_METRICS) + 1)]
     own, learned = next(iter(run.summary.values())), next(iter(run.summary_learned.values()))
     name = run.name if run.state == "done" else f"{run.name} ({run.state})"
-    cells = [_stacked(own[metric]) for metric in _STUDY_METRICS]
-    return [name, str(len(run.seeds)), *cells, _stacked(learned["f1"])]
+    cells = [stacked(own[metric]) for metric in _STUDY_METRICS]
+    return [name, str(len(run.seeds)), *cells, stacked(learned["f1"])]
 
 
-def _threshold(threshold: LabelThreshold) -> str:
-    return threshold.origin if threshold.value is None else f"{threshold.value:.3f} ({threshold.origin})"
+def threshold(cut: LabelThreshold) -> str:
+    """Write a threshold with its origin."""
+    return cut.origin if cut.value is None else f"{cut.value:.3f} ({cut.origin})"
 
 
 def _cell(result: SliceResult, name: str, digits: int = 3) -> str:
-    return _stacked(metric(result, name), digits)
+    return stacked(metric(result, name), digits)
 
 
-def _stacked(measured: Interval, digits: int = 3) -> str:
+def stacked(measured: Interval, digits: int = 3) -> str:
+    """Write a number with its interval below it."""
     return f"{number(measured.value, digits)}\n{bracket(measured, digits).strip('[]')}".rstrip("\n")
 
 
 def _numbers(result: Mapping[str, Any]) -> str:
     """Write the two main numbers of a slice as metrics.json has them."""
     found = ((name, Interval(**_defined(result[name]))) for name in ("auprc", "f1") if name in result)
-    return ", ".join(f"{_METRICS[name]} {with_interval(measured)}" for name, measured in found)
+    return ", ".join(f"{METRICS[name]} {with_interval(measured)}" for name, measured in found)
 
 
 def _defined(stored: Mapping[str, float | None]) -> dict[str, float]:

@@ -22,6 +22,7 @@ def fit(
     labels: Iterable[str],
     config: ThresholdConfig,
     scored_only: Mapping[str, Calibration] = MappingProxyType({}),
+    learned_on: str = "val",
 ) -> Decider:
     """Fit calibration and thresholds on validation.
 
@@ -35,6 +36,7 @@ def fit(
         labels: names of the columns; the first is the target.
         config: calibration, policy and fixed value.
         scored_only: labels that only a teacher knows, with their calibration; they get no threshold.
+        learned_on: what the origin of a threshold calls these rows.
 
     Raises:
         DataError: the policy has to be fitted and validation has only one class of the target.
@@ -61,7 +63,7 @@ def fit(
                 "prepare.validation_fraction, or set threshold.policy = 'fixed'"
             )
         calibrations.append(Calibration() if missing else _calibration(values, positive, config))
-        thresholds.append(_threshold(label, calibrations[-1].probs(values), positive, missing, config))
+        thresholds.append(_threshold(label, calibrations[-1].probs(values), positive, missing, config, learned_on))
     return Decider(
         names,
         tuple(one.temperature for one in calibrations),
@@ -81,14 +83,14 @@ def _calibration(logits: FloatArray, truth: BoolArray, config: ThresholdConfig) 
 
 
 def _threshold(
-    label: str, probs: FloatArray, truth: BoolArray, missing: str, config: ThresholdConfig
+    label: str, probs: FloatArray, truth: BoolArray, missing: str, config: ThresholdConfig, learned_on: str
 ) -> LabelThreshold:
     if config.policy == "fixed":
         return LabelThreshold(label, config.value, f"{config.value:g}", "fixed")
     if missing:
         return LabelThreshold(label, config.value, f"{config.value:g} ({missing} in validation)", "fixed")
     cut = learn_cut(probs, truth, config)
-    origin = f"val: {cut.origin}" + (f", {config.folds} folds" if config.folds else "")
+    origin = f"{learned_on}: {cut.origin}" + (f", {config.folds} folds" if config.folds else "")
     return LabelThreshold(label, cut.value, origin, config.policy)
 
 

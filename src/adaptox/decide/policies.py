@@ -28,8 +28,8 @@ class Cut:
 def learn_cut(probs: FloatArray, truth: BoolArray, config: ThresholdConfig) -> Cut:
     """Learn a threshold by the policy of the settings.
 
-    A bound that no cut keeps gives the cut that comes nearest to it, and the origin says so: a training is not
-    lost for it.
+    Where no cut that finds anything keeps to max_fpr, nothing is flagged; a precision that no cut reaches gives the
+    cut with the highest. The origin says so: a training is not lost for it.
 
     Args:
         probs: (n,) calibrated probabilities.
@@ -46,9 +46,8 @@ def learn_cut(probs: FloatArray, truth: BoolArray, config: ThresholdConfig) -> C
             return Cut(best_f1(probs, truth, config.beta), f"best F{config.beta:g}")
         case "max-fpr":
             value, limit = best_at_fpr(probs, truth, config.max_fpr), config.max_fpr
-            rate = float((probs[~truth] >= value).mean())
-            if rate > limit:
-                return Cut(value, f"lowest false-positive rate there is ({rate:.3g}; {limit:g} was asked for)")
+            if not (probs >= value).any():
+                return Cut(value, f"nothing is flagged: no cut has a false-positive rate of at most {limit:g}")
             return Cut(value, f"most recall at a false-positive rate of at most {limit:g}")
         case "min-precision":
             value, limit = best_at_precision(probs, truth, config.min_precision), config.min_precision
@@ -105,8 +104,8 @@ def best_expected_f1(probs: FloatArray, truth: BoolArray, beta: float = 1.0) -> 
 def best_at_fpr(probs: FloatArray, truth: BoolArray, limit: float) -> float:
     """Find the threshold with the most recall of those whose false-positive rate is at most `limit`.
 
-    Of cuts with the same recall, the one that flags the fewest rows wins; where no cut keeps the limit, the
-    highest.
+    Of cuts with the same recall, the one that flags the fewest rows wins. Where none that finds a row keeps the
+    limit, the threshold lies above all scores, or at 1 if a score is 1.
 
     Args:
         probs: (n,) calibrated probabilities.
@@ -118,7 +117,8 @@ def best_at_fpr(probs: FloatArray, truth: BoolArray, limit: float) -> float:
     """
     ranked = _Ranked.of(probs, truth)
     rate = (ranked.flagged - ranked.hits) / (~truth).sum()
-    return ranked.cut(int(np.argmax(np.where(rate <= limit, ranked.hits, -1))))
+    found = np.where(rate <= limit, ranked.hits, 0)
+    return ranked.cut(int(np.argmax(found))) if found.any() else min(1.0, float(np.nextafter(probs.max(), 2)))
 
 
 def best_at_precision(probs: FloatArray, truth: BoolArray, limit: float) -> float:
@@ -153,7 +153,7 @@ def best_at_recall(probs: FloatArray, truth: BoolArray, limit: float) -> float:
         A threshold; rows at or above it are flagged.
     """
     ranked = _Ranked.of(probs, truth)
-    return ranked.cut(int(np.argmax(ranked.hits >= limit * ranked.hits[-1])))
+    return ranked.cut(int(np.argmax(ranked.hits / ranked.hits[-1] >= limit)))
 
 
 @dataclass(frozen=True, slots=True)
