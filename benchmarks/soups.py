@@ -171,12 +171,12 @@ def groups(seeds: Sequence[int], size: int) -> list[tuple[int, ...]]:
     return [tuple(sorted(seeds[(at + step) % len(seeds)] for step in range(size))) for at in range(len(seeds))]
 
 
-def run(members: Members) -> dict[str, Any]:
-    """Measure soups of every size, and what each gains over single members."""
+def run(members: Members, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
+    """Measure soups of several sizes and of all, and what each gains over the first size: single members."""
     seeds = list(members.runs)
     told: list[dict[str, Any]] = []
     single: tuple[list[Measured], list[Measured]] | None = None
-    for size in (*(size for size in SIZES if size < len(seeds)), len(seeds)):
+    for size in (*(size for size in sizes if size < len(seeds)), len(seeds)):
         heard = [voices(members, group) for group in groups(seeds, size)]
         rows = heard[0][0].rows
         alone, words = ([measure(pair[side]) for pair in heard] for side in (0, 1))
@@ -215,11 +215,21 @@ def main() -> None:
     parser.add_argument(
         "--work", type=Path, help="folder for what is finished; left out, it is runs/soups/STUDY/NAME"
     )
+    parser.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=SIZES,
+        metavar="N",
+        help="how many networks a soup has, single ones first; one of all is made, too",
+    )
     parser.add_argument("--out", type=Path, required=True, help="result file")
     given = parser.parse_args()
+    if given.sizes[0] != 1:
+        parser.error("--sizes: expected 1 first, which the others are compared with")
     try:
         work = given.work or Path("runs/soups") / given.study.name / given.name
-        result = run(Members.of(given.study, given.name, work))
+        result = run(Members.of(given.study, given.name, work), given.sizes)
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
     given.out.parent.mkdir(parents=True, exist_ok=True)

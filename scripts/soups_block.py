@@ -11,14 +11,20 @@ from study_blocks import NOTHING_YET, interval_of
 
 from adaptox.report.phrases import p_value, signed, signed_bracket
 
+_FILES = {
+    "soups-best.json": "All parameters from *prompts*, the best recipe",
+    "soups.json": "All parameters from `minilm-prompts`",
+}
 _SIDES = {"network_alone": "alone", "with_words": "with words"}
 
 
 def soups(results: Path) -> str:
     """Set soups of several sizes side by side, with words, and say what each gains over single networks."""
-    path = results / "soups.json"
-    if not path.is_file():
-        return NOTHING_YET
+    told = [_table(results / file, what) for file, what in _FILES.items() if (results / file).is_file()]
+    return "\n\n".join(told) or NOTHING_YET
+
+
+def _table(path: Path, what: str) -> str:
     found = json.loads(path.read_text(encoding="utf-8"))
     heads = [head for *_, head in COLUMNS]
     lines = [f"| networks in the mean | soups | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
@@ -29,10 +35,9 @@ def soups(results: Path) -> str:
     end = (
         f"Over single networks: {'; '.join(told)}. {brackets(found)} On folds nothing is tested. Soups of a size "
         f"overlap, so ±, brackets and p-values say too little; p is corrected within a line alone. "
-        f"{found['hardware']} ([script](benchmarks/soups.py), "
-        "[result](docs/results/soups.json))."
+        f"{found['hardware']} ([script](benchmarks/soups.py), [result](docs/results/{path.name}))."
     )
-    return "\n".join([*lines, "", end])
+    return "\n".join([f"{what}, with words:", "", *lines, "", end])
 
 
 def _gain(one: dict[str, Any], side: str, words: str) -> str:
