@@ -97,7 +97,8 @@ def decide_anew(
     moderator = Moderator.open(bundle)
     manifest, before = moderator.bundle.manifest, moderator.decider
     labels = _labels(config, before, manifest.name)
-    config = config.model_copy(update={"labels": manifest.labels, "text": manifest.text})
+    ordered = tuple(dict.fromkeys((*labels, *manifest.labels)))
+    config = config.model_copy(update={"labels": ordered, "text": manifest.text})
     rows, notes = _rows(config, as_split, moderator.bundle, labels, progress)
     scores = moderator.scorer.score(conversations(rows), progress)
     after, changes = _learn(scores, rows, before, labels, config.threshold)
