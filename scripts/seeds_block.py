@@ -12,11 +12,12 @@ from study_blocks import METRICS, NOTHING_YET, interval_of
 from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
-# The study of the best recipe, its part that was run apart, and the same from bases without comments; with what the
-# last one differs in, which its settings do not say.
+# The study of the best recipe, its part that was run apart, how it was measured first, and the same from bases
+# without comments; with what one differs in that its settings do not say.
 _STUDIES: Mapping[str, str] = {
     "study-best": "",
     "study-best-lora": "",
+    "study-best-first": "as first measured, with twelve prompts more",
     "study-start": "",
     "study-start-lora": "",
     "study-mean": "the mean of all tokens in every stage",
@@ -177,7 +178,8 @@ def _gains(told: Mapping[str, Any]) -> str:
 
 def _differing(now: Mapping[str, Any], before: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
     """Name the settings that had other values before; one that only one of the two knows is no difference."""
-    for key in (key for key in now if key in before and key != "sources"):
+    named = {f"{prefix}{key}": key for key in now if key in before}
+    for key in (key for place, key in named.items() if place not in ("sources", "name")):
         if isinstance(now[key], Mapping):
             yield from _differing(now[key], before[key], f"{prefix}{key}.")
         elif now[key] != before[key] and None not in (now[key], before[key]):
