@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.calibration import _sigmoid_calibration as sklearn_platt
 from sklearn.metrics import f1_score, fbeta_score, log_loss
 
 from adaptox.config import ThresholdConfig
+from adaptox.config.threshold_section import Policy
 from adaptox.decide import (
     Calibration,
     Decider,
@@ -244,6 +246,14 @@ def test_a_bound_is_kept_and_named():
     assert cut.origin == "val: fewest false positives at a recall of at least 0.95"
 
 
+@pytest.mark.parametrize("policy", sorted({*get_args(Policy)} - {"fixed"}))
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_origin_can_stand_in_a_sentence(policy, kept):
+    logits, truth = drawn(200) if kept else (np.array([3.0, 2.0, 1.0, -1.0]), np.array([0, 1, 0, 1]))
+    _, origin = fitted(logits, truth, ThresholdConfig(policy=policy)).thresholds[0].origin.split(": ")
+    assert ", " not in origin
+
+
 def test_recall_can_weigh_more_and_a_miss_can_cost_more():
     logits, truth = drawn(2000)
     one, two, cost = (
@@ -266,8 +276,11 @@ def test_a_bound_that_no_cut_keeps_is_told_of():
     logits, truth = np.array([3.0, 2.0, 1.0, -1.0, -2.0]), np.array([0, 1, 0, 1, 0])
     raw = {"calibration": "none"}
     cut = fitted(logits, truth, ThresholdConfig(policy="max-fpr", max_fpr=0.1, **raw)).thresholds[0]
-    assert cut.origin == "val: nothing is flagged: no cut has a false-positive rate of at most 0.1"
+    assert cut.origin == "val: fewest false positives (nothing is flagged; no cut that finds a row keeps to 0.1)"
     assert sigmoid(3.0) < cut.value < sigmoid(3.0) + 1e-9
+    certain = fitted(np.array([90.0, 2.0, -1.0]), np.array([0, 1, 0]), ThresholdConfig(policy="max-fpr", **raw))
+    assert certain.thresholds[0].value == 1.0
+    assert certain.thresholds[0].origin == "val: lowest false-positive rate there is (0.5; 0.01 was asked for)"
     cut = fitted(logits, truth, ThresholdConfig(policy="min-precision", min_precision=0.95, **raw)).thresholds[0]
     assert cut.origin == "val: highest precision there is (0.5; 0.95 was asked for)"
     assert sigmoid(1.0) < cut.value < sigmoid(2.0)

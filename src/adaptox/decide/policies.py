@@ -18,7 +18,8 @@ class Cut:
 
     Attributes:
         value: rows at or above it are flagged.
-        origin: what it is the best for, as shown beside numbers.
+        origin: what it is the best for, as shown beside numbers; it follows "the threshold with the", and holds no
+            colon and no comma.
     """
 
     value: float
@@ -46,8 +47,12 @@ def learn_cut(probs: FloatArray, truth: BoolArray, config: ThresholdConfig) -> C
             return Cut(best_f1(probs, truth, config.beta), f"best F{config.beta:g}")
         case "max-fpr":
             value, limit = best_at_fpr(probs, truth, config.max_fpr), config.max_fpr
+            rate = float((probs[~truth] >= value).mean())
+            if rate > limit:
+                return Cut(value, f"lowest false-positive rate there is ({rate:.3g}; {limit:g} was asked for)")
             if not (probs >= value).any():
-                return Cut(value, f"nothing is flagged: no cut has a false-positive rate of at most {limit:g}")
+                kept = f"nothing is flagged; no cut that finds a row keeps to {limit:g}"
+                return Cut(value, f"fewest false positives ({kept})")
             return Cut(value, f"most recall at a false-positive rate of at most {limit:g}")
         case "min-precision":
             value, limit = best_at_precision(probs, truth, config.min_precision), config.min_precision
