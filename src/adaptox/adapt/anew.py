@@ -216,7 +216,7 @@ def _flagged(decider: Decider, logits: FloatArray, column: int, truth: BoolArray
 def _cautions(label: str, found: Flagged, config: ThresholdConfig) -> tuple[str, ...]:
     notes, negatives = [], found.n - found.positives
     if min(found.positives, negatives) < _FEW:
-        notes.append(f"{label} has {found.positives} positive rows and {negatives} others: its threshold is luck.")
+        notes.append(f"Of {found.n} rows {found.positives} have {label}: with so few its threshold is luck.")
     if config.policy == "max-fpr" and negatives * config.max_fpr < 1:
         notes.append(
             f"{negatives} rows without {label} cannot show a false-positive rate of {config.max_fpr:g}: one of "
