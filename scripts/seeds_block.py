@@ -12,12 +12,13 @@ from study_blocks import METRICS, NOTHING_YET, interval_of
 from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
-# The study of the best recipe, its part that was run apart, how it was measured first, and the same from bases
-# without comments; with what one differs in that its settings do not say.
+# The study of the best recipe, its part that was run apart, how it was measured first, both as one, and the same
+# from bases without comments; with what one differs in that its settings do not say.
 _STUDIES: Mapping[str, str] = {
     "study-best": "",
     "study-best-lora": "",
     "study-best-first": "as first measured, with twelve prompts more",
+    "study-best-both": "of both trainings of *prompts*",
     "study-start": "",
     "study-start-lora": "",
     "study-mean": "the mean of all tokens in every stage",
@@ -60,7 +61,8 @@ def read(results: Path) -> Mapping[str, Any] | None:
     if any(part["panels"] != first["panels"] for part in parts.values()):
         raise DataError(f"expected {listed([str(files[study]) for study in parts])} to be of the same data")
     recipes = [{**recipe, "note": _STUDIES[study]} for study, part in parts.items() for recipe in part["recipes"]]
-    hardware = listed(list(dict.fromkeys(part["hardware"] for part in parts.values())))
+    apart = [name for part in parts.values() for name in part["hardware"].split(" and ")]
+    hardware = listed(list(dict.fromkeys(apart)))
     return {**first, "recipes": recipes, "hardware": hardware}
 
 
@@ -110,7 +112,7 @@ def recipes(results: Path) -> str:
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for recipe in found["recipes"]:
         for voice, what in _VOICES.items():
-            if voice == "ensemble" and len(recipe["seeds"]) < 2:
+            if voice not in recipe or (voice == "ensemble" and len(recipe["seeds"]) < 2):
                 continue
             cells = [cell(recipe[voice], part, name, metric) for part, name, metric, _ in COLUMNS]
             seeds = f"{len(recipe['seeds'])} as one" if voice == "ensemble" else str(len(recipe["seeds"]))

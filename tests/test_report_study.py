@@ -138,6 +138,7 @@ def make_run(
         seeds=tuple(seeds),
         evaluations=evaluations,
         learned=learned,
+        validation_auprc=skill if seeds else math.nan,
         training=tuple(facts(adapter, data, 60, 97.0 * (0.8 if adapter == "LoRA" else 1)) for _ in seeds),
         histories=tuple(history(skill, 3, 30 if data == "Sampled" else 300) for _ in seeds),
         summary=summarised(evaluations) | small,
@@ -393,9 +394,11 @@ def test_the_script_never_writes_html(html_page):
 
 def test_the_page_says_first_what_is_best_and_what_went_wrong(html_page, story):
     done = [run for run in story.runs if run.panel == OFFICIAL and run.state == "done"]
-    best = max(done, key=lambda run: run.summary["F"]["auprc"].value)
+    best = max(done, key=lambda run: run.validation_auprc)
+    gap = "\N{NO-BREAK SPACE}"
+    chosen = phrases.number(best.validation_auprc, 2)
     assert sentences.headline(story).startswith(
-        f"In panel official, {best.name} comes first: AUPRC\N{NO-BREAK SPACE}."
+        f"In panel official, {best.name} comes first on validation (AUPRC{gap}{chosen}), and reaches AUPRC{gap}."
     )
     assert sentences.headline(story) in html_page
     assert (
@@ -638,7 +641,7 @@ def test_markdown_holds_the_same_tables(folder, story):
         len(
             {line.replace("\\|", "").count("|") for line in text.splitlines() if line.startswith("| LoRA-Full | .")}
         )
-        <= 4
+        <= 5
     )
 
 
@@ -717,10 +720,21 @@ def test_the_best_run_is_not_called_best_of_what_it_cannot_be_told_from(plain):
     told = tuple(
         sentences.rivals(dataclasses.replace(plain, pairs=(dataclasses.replace(pair, comparisons=equal),)))
     )
-    better = max((first, second), key=lambda run: run.summary["F"]["auprc"].value)
+    better = max((first, second), key=lambda run: run.validation_auprc)
     other = second if better is first else first
     assert told == (f"In AUPRC, {better.name} is not distinguishable from {other.name}.",)
     assert tuple(sentences.rivals(plain)) == ()
+
+
+def test_test_rows_choose_no_run(plain):
+    first, second = plain.runs[:2]
+    luckier = max((first, second), key=lambda run: run.summary["F"]["auprc"].value)
+    other = second if luckier is first else first
+    runs = (
+        dataclasses.replace(luckier, validation_auprc=0.7),
+        dataclasses.replace(other, validation_auprc=0.8),
+    )
+    assert sentences.headline(dataclasses.replace(plain, runs=runs)).startswith(f"{other.name} comes first")
 
 
 def test_one_run_alone_is_not_the_best(plain):

@@ -116,6 +116,7 @@ def join(runs: Sequence[Planned], seeds: Mapping[int, Seed], errors: Mapping[int
         seeds=tuple(run.seed for run in runs if run.seed in seeds),
         evaluations=tuple(one.own for one in done),
         learned=tuple(one.learned for one in done),
+        validation_auprc=_validation_auprc(done),
         training=tuple(one.training for one in done),
         histories=tuple(one.history for one in done),
         summary=_summary([one.own for one in done], [one.own_draws for one in done], draw_seed),
@@ -166,6 +167,12 @@ def _summary(
         }
         for name in evaluations[0].slices
     }
+
+
+def _validation_auprc(seeds: Sequence[Seed]) -> float:
+    slices = [next(iter(one.metrics["validation"].values())) for one in seeds]
+    values = [one["auprc"]["value"] for one in slices]
+    return math.nan if not values or None in values else float(np.mean(values))
 
 
 def _spread(evaluations: Sequence[Evaluation]) -> dict[str, float]:

@@ -48,6 +48,7 @@ def _run(run: StudyRun) -> dict[str, object]:
         "slices_at_learned_threshold": {
             name: _summary(run, name, summary) for name, summary in run.summary_learned.items()
         },
+        "validation_auprc": _number(run.validation_auprc),
         "spread": {name: _number(value) for name, value in run.spread.items()},
         "seeds": [_seed(*one) for one in zip(run.seeds, run.evaluations, run.learned, run.training, strict=True)],
         "config": dict(run.config),

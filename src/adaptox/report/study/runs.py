@@ -102,9 +102,9 @@ def twin(run: StudyRun, runs: Sequence[StudyRun]) -> StudyRun | None:
 
 
 def best(runs: Iterable[StudyRun]) -> StudyRun | None:
-    """Give the working run with the highest AUPRC, None where none works."""
-    working = [run for run in runs if run.state == "done" and math.isfinite(measured(run, "auprc").value)]
-    return max(working, key=lambda run: measured(run, "auprc").value, default=None)
+    """Give the working run with the highest AUPRC on validation, None where none works; test rows only measure."""
+    working = [run for run in runs if run.state == "done" and math.isfinite(run.validation_auprc)]
+    return max(working, key=lambda run: run.validation_auprc, default=None)
 
 
 def mean(values: Iterable[float | None]) -> float:

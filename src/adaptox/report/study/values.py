@@ -26,9 +26,12 @@ class StudyRun:
         variants: axis → value.
         state: ``failed`` if no seed came to a model; ``collapsed`` if a model decides nothing.
         notes: why it collapsed or failed, a sentence a seed.
-        seeds: those that came to a model; the next four attributes have one entry each, in this order.
+        seeds: those that came to a model; `evaluations`, `learned`, `training` and `histories` have one entry each,
+            in this order.
         evaluations: on the test rows, at the run's own threshold.
         learned: the same scores at the threshold that is learned on validation by default.
+        validation_auprc: over the seeds, on the rows that set their thresholds; NaN where there are none. Runs are
+            chosen by it, so that the test rows only measure.
         training: what it took.
         histories: the Trainer's logs, oldest entry first.
         summary: slice → metrics at the run's own threshold, over the seeds.
@@ -47,6 +50,7 @@ class StudyRun:
     seeds: tuple[int, ...]
     evaluations: tuple[Evaluation, ...]
     learned: tuple[Evaluation, ...]
+    validation_auprc: float
     training: tuple[TrainingFacts, ...]
     histories: tuple[tuple[Mapping[str, float], ...], ...]
     summary: Mapping[str, Summary]
