@@ -1044,6 +1044,8 @@ def data_folder() -> Path:
         ("wikipedia-context", 20_000, 210),
         ("wikipedia-comments", 1_492, 248),
         ("safenlp", 20_714, 9_867),
+        ("hatecheck", 3_728, 2_563),
+        ("xstest", 450, 200),
         ("openai-moderation", 1_680, 522),
     ],
 )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 from adaptox.config import SourceConfig
-from adaptox.errors import DataError, nearest
+from adaptox.errors import DataError
 from adaptox.labels import TOXICITY
-from adaptox.records import Example, Origin, Reading
+from adaptox.records import Example, Reading
 from adaptox.sources import cells
-from adaptox.sources.files import existing, joined_sha256, read_table
-from adaptox.sources.rows import Row, Table
+from adaptox.sources.corpora import read_examples, read_tables, reading_of
+from adaptox.sources.rows import Row
 
 
 def read_davidson(config: SourceConfig) -> Reading:
@@ -20,9 +17,9 @@ def read_davidson(config: SourceConfig) -> Reading:
     Raises:
         DataError: no labeled_data.csv, or a class that is none of 0 (hate), 1 (offensive), 2 (neither).
     """
-    tables = _tables(config.path, ("labeled_data.csv",))
-    examples = _examples(tables, "davidson", ("tweet", "class"), _davidson)
-    return _reading(
+    tables = read_tables(config.path, ("labeled_data.csv",))
+    examples = read_examples(tables, "davidson", ("tweet", "class"), _davidson)
+    return reading_of(
         config,
         tables,
         examples,
@@ -41,9 +38,9 @@ def read_wikipedia_context(config: SourceConfig) -> Reading:
     Raises:
         DataError: neither gc.csv nor gn.csv, or a row that cannot be used.
     """
-    tables = _tables(config.path, ("gc.csv", "gn.csv"))
-    examples = _examples(tables, "wikipedia-context", ("text", "label", "api"), _wikipedia_context)
-    return _reading(
+    tables = read_tables(config.path, ("gc.csv", "gn.csv"))
+    examples = read_examples(tables, "wikipedia-context", ("text", "label", "api"), _wikipedia_context)
+    return reading_of(
         config,
         tables,
         examples,
@@ -60,9 +57,9 @@ def read_wikipedia_comments(config: SourceConfig) -> Reading:
     Raises:
         DataError: no toxicity_nonfuzzed_testset.csv, or a row that cannot be used.
     """
-    tables = _tables(config.path, ("toxicity_nonfuzzed_testset.csv",))
-    examples = _examples(tables, "wikipedia-comments", ("comment", "toxic"), _wikipedia_comments)
-    return _reading(
+    tables = read_tables(config.path, ("toxicity_nonfuzzed_testset.csv",))
+    examples = read_examples(tables, "wikipedia-comments", ("comment", "toxic"), _wikipedia_comments)
+    return reading_of(
         config,
         tables,
         examples,
@@ -82,9 +79,9 @@ def read_safenlp(config: SourceConfig) -> Reading:
     Raises:
         DataError: neither file, or a label that is neither hate nor neutral.
     """
-    tables = _tables(config.path, ("implicitHate.json", "toxiGen.json"))
-    examples = _examples(tables, "safenlp", ("text", "label"), _safenlp)
-    return _reading(
+    tables = read_tables(config.path, ("implicitHate.json", "toxiGen.json"))
+    examples = read_examples(tables, "safenlp", ("text", "label"), _safenlp)
+    return reading_of(
         config,
         tables,
         examples,
@@ -93,10 +90,6 @@ def read_safenlp(config: SourceConfig) -> Reading:
         "https://github.com/microsoft/SafeNLP",
         ("the texts of toxiGen.json were written by a language model",),
     )
-
-
-# (row, its number, the source's name) → example
-_RowReader = Callable[[Row, int, str], Example]
 
 
 def _davidson(row: Row, number: int, source: str) -> Example:
@@ -133,43 +126,3 @@ def _comment(
         source=source.split("/")[0],
         annotated_by_human=True,
     )
-
-
-def _tables(path: str, names: tuple[str, ...]) -> list[Table]:
-    if not path:
-        raise DataError(f"expected the folder with {' and '.join(names)}, got no path: set path in this source")
-    place = existing(Path(path))
-    if place.is_file():
-        return [read_table(place)]
-    found = [place / name for name in names if (place / name).is_file()]
-    if not found:
-        known = [item.name for item in place.iterdir()]
-        raise DataError(f"expected {' or '.join(names)} in the folder {place}: {nearest(names[0], known)}")
-    return [read_table(file) for file in found]
-
-
-def _examples(tables: list[Table], source: str, columns: tuple[str, ...], read_row: _RowReader) -> list[Example]:
-    examples = []
-    for table in tables:
-        for name in columns:
-            if name not in table.columns:
-                raise DataError(
-                    f"{table.name} has no column {name!r}, which {source} has: {nearest(name, table.columns)}; "
-                    'set reader = "table" for another table'
-                )
-        prefix = f"{source}/{Path(table.name).stem}"
-        examples += [read_row(row, number, prefix) for number, row in enumerate(table.rows, 1)]
-    return examples
-
-
-def _reading(
-    config: SourceConfig,
-    tables: list[Table],
-    examples: list[Example],
-    reader: str,
-    licence: str,
-    url: str,
-    notes: tuple[str, ...] = (),
-) -> Reading:
-    origin = Origin(reader, config.path, licence, url, joined_sha256(tables), len(examples), notes)
-    return Reading(tuple(examples), origin)

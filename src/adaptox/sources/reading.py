@@ -19,6 +19,7 @@ from adaptox.sources.embedded import read_embedded_comments, read_embedded_conve
 from adaptox.sources.files import SUFFIXES, existing, read_table, readable, suffix_of
 from adaptox.sources.hub import read_hub
 from adaptox.sources.openai_moderation import FILES, read_openai_moderation
+from adaptox.sources.safety_sets import read_diasafety, read_hatecheck, read_xstest
 from adaptox.sources.table import read_plain
 from adaptox.sources.toxic_chat import TOXIC_CHAT, csv_folder, is_toxic_chat, read_toxic_chat
 
@@ -31,6 +32,8 @@ _SIGNS: Mapping[str, Reader] = {
     "toxicity_nonfuzzed_testset.csv": "wikipedia-comments",
     "toxiGen.json": "safenlp",
     "implicitHate.json": "safenlp",
+    "test_suite_cases.csv": "hatecheck",
+    "xstest_v2_prompts.csv": "xstest",
     **dict.fromkeys(FILES, "openai-moderation"),
 }
 # Names that stand for data inside the package.
@@ -58,6 +61,9 @@ def read(source: SourceConfig, seed: int = 0, labels: Sequence[str] = (TOXICITY,
         "wikipedia-context": read_wikipedia_context,
         "wikipedia-comments": read_wikipedia_comments,
         "safenlp": read_safenlp,
+        "hatecheck": read_hatecheck,
+        "xstest": read_xstest,
+        "diasafety": read_diasafety,
         "openai-moderation": read_openai_moderation,
         "embedded-comments": read_embedded_comments,
         "embedded-prompts": read_embedded_prompts,
