@@ -5,24 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from study_blocks import METRICS, NOTHING_YET, interval_of
 
 from adaptox.errors import DataError
-from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
+from adaptox.report.phrases import count, listed, number, p_value, signed, signed_bracket, spread, with_interval
 
-# The study of the best recipe, its part that was run apart, how it was measured first, both as one, and the same
-# from bases without comments; with what one differs in that its settings do not say.
+# The study of the best recipe, its part that was run apart, how it was measured first, and the same from bases
+# without comments; with what one differs in that its settings do not say.
 _STUDIES: Mapping[str, str] = {
     "study-best": "",
     "study-best-lora": "",
     "study-best-first": "as first measured, with twelve prompts more",
-    "study-best-both": "of both trainings of *prompts*",
     "study-start": "",
     "study-start-lora": "",
     "study-mean": "the mean of all tokens in every stage",
 }
+# Study → an earlier one of the same recipe.
+_MEASURED_BEFORE: Mapping[str, str] = {"study-best": "study-best-first"}
 _RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
 _VOICES: Mapping[str, str] = {
     "network_alone": "the network alone",
@@ -60,9 +62,12 @@ def read(results: Path) -> Mapping[str, Any] | None:
     first = next(iter(parts.values()))
     if any(part["panels"] != first["panels"] for part in parts.values()):
         raise DataError(f"expected {listed([str(files[study]) for study in parts])} to be of the same data")
-    recipes = [{**recipe, "note": _STUDIES[study]} for study, part in parts.items() for recipe in part["recipes"]]
-    apart = [name for part in parts.values() for name in part["hardware"].split(" and ")]
-    hardware = listed(list(dict.fromkeys(apart)))
+    recipes = [
+        {**recipe, "study": study, "note": _STUDIES[study]}
+        for study, part in parts.items()
+        for recipe in part["recipes"]
+    ]
+    hardware = listed(list(dict.fromkeys(part["hardware"] for part in parts.values())))
     return {**first, "recipes": recipes, "hardware": hardware}
 
 
@@ -91,7 +96,7 @@ def best(results: Path) -> str:
     heads = [head for *_, head in COLUMNS]
     lines = [f"| recipe | seeds | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
     lines += list(_lines(found))
-    return "\n".join([_gain(found), *_against(found), "", *lines])
+    return "\n".join([_gain(found), *_against(found), *_again(found), "", *lines])
 
 
 def recipes(results: Path) -> str:
@@ -112,7 +117,7 @@ def recipes(results: Path) -> str:
 def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for recipe in found["recipes"]:
         for voice, what in _VOICES.items():
-            if voice not in recipe or (voice == "ensemble" and len(recipe["seeds"]) < 2):
+            if voice == "ensemble" and len(recipe["seeds"]) < 2:
                 continue
             cells = [cell(recipe[voice], part, name, metric) for part, name, metric, _ in COLUMNS]
             seeds = f"{len(recipe['seeds'])} as one" if voice == "ensemble" else str(len(recipe["seeds"]))
@@ -166,6 +171,21 @@ def _against(found: Mapping[str, Any]) -> Iterator[str]:
             f"{_name(recipe)}, less {same} ({len(other['seeds'])} seeds, {other['commit']}), on F: "
             f"{_gains(other['test'])}; on folds of train: {_gains(other['folds'])}."
         )
+
+
+def _again(found: Mapping[str, Any]) -> Iterator[str]:
+    """Say what a recipe comes to over the seeds of both its measurements, each from a base that was made anew."""
+    recipes = {(recipe["study"], recipe["name"]): recipe for recipe in found["recipes"]}
+    for (study, name), recipe in recipes.items():
+        before = recipes.get((_MEASURED_BEFORE.get(study, ""), name))
+        if before is None:
+            continue
+        told = []
+        for key, metric in METRICS.items():
+            seeds = [value for one in (recipe, before) for value in one["with_words"]["test"]["F"][key]["seeds"]]
+            told.append(f"{metric} {number(mean(seeds))} {spread(stdev(seeds))}")
+        both = f"{_name(recipe)}, with words, over all {len(seeds)} seeds of both measurements"
+        yield f"{both}, on F: {', '.join(told)}."
 
 
 def _gains(told: Mapping[str, Any]) -> str:
