@@ -7,6 +7,7 @@ import pytest
 from adaptox.config import SourceConfig
 from adaptox.errors import DataError
 from adaptox.sources import read
+from adaptox.sources.reading import recognise
 
 
 def written(folder, name, content):
@@ -44,6 +45,11 @@ def test_contrasts_of_xstest_are_toxic_and_the_others_only_sound_so(tmp_path):
         read(SourceConfig(path=str(written(tmp_path / "x", "xstest_v2_prompts.csv", "type,prompt\n,How?\n"))))
 
 
+def test_a_folder_with_parts_of_other_data_is_a_table(tmp_path):
+    folder = written(tmp_path / "t", "train.json", json.dumps([{"text": "hello", "toxicity": 0}]))
+    assert recognise(SourceConfig(path=str(folder))) == "table"
+
+
 def test_an_answer_of_diasafety_is_judged_in_its_context(tmp_path):
     rows = [
         exchange("Offending User", "Unsafe"),
@@ -51,7 +57,8 @@ def test_an_answer_of_diasafety_is_judged_in_its_context(tmp_path):
         exchange("Risk Ignorance", "Safe"),
     ]
     folder = written(tmp_path / "d", "val.json", json.dumps(rows))
-    reading = read(SourceConfig(path=str(folder), reader="diasafety"))
+    reading = read(SourceConfig(path=str(folder)))
+    assert reading.origin.reader == recognise(SourceConfig(path=str(folder / "val.json"))) == "diasafety"
     assert labels(reading) == [1, None, 0]
     assert [turn.role for turn in reading.examples[0].conversation.turns] == ["user", "assistant"]
     assert reading.origin.notes == (

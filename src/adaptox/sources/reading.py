@@ -19,7 +19,7 @@ from adaptox.sources.embedded import read_embedded_comments, read_embedded_conve
 from adaptox.sources.files import SUFFIXES, existing, read_table, readable, suffix_of
 from adaptox.sources.hub import read_hub
 from adaptox.sources.openai_moderation import FILES, read_openai_moderation
-from adaptox.sources.safety_sets import read_diasafety, read_hatecheck, read_xstest
+from adaptox.sources.safety_sets import is_diasafety, read_diasafety, read_hatecheck, read_xstest
 from adaptox.sources.table import read_plain
 from adaptox.sources.toxic_chat import TOXIC_CHAT, csv_folder, is_toxic_chat, read_toxic_chat
 
@@ -136,7 +136,9 @@ def recognise(source: SourceConfig) -> Reader:
 
 
 def _recognise_file(file: Path) -> Reader:
-    return "toxic-chat" if is_toxic_chat(read_table(file).columns) else _SIGNS.get(file.name, "table")
+    if is_toxic_chat(read_table(file).columns):
+        return "toxic-chat"
+    return "diasafety" if is_diasafety(file) else _SIGNS.get(file.name, "table")
 
 
 def _recognise_folder(folder: Path) -> Reader:
@@ -145,7 +147,7 @@ def _recognise_folder(folder: Path) -> Reader:
     for sign, reader in _SIGNS.items():
         if (folder / sign).is_file():
             return reader
-    return "table"
+    return "diasafety" if is_diasafety(folder) else "table"
 
 
 def _sampled(reading: Reading, most: int | None, seed: int) -> Reading:
