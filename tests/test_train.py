@@ -105,8 +105,9 @@ def test_without_keep_best_the_last_weights_are_kept(tiny_bert, tmp_path):
     run = toy.fit(tiny_bert, tmp_path, train__keep_best=False, train__learning_rate=2e-2, train__patience=99)
     assert run.fitted.best_step == run.fitted.steps == toy.STEPS
     assert run.fitted.best_auprc == aucs(run.fitted)[-1]
-    # At such a rate nearly all scores are alike, and rounding, which differs between batches, orders some of them.
-    assert auprc(run.network, run.encoder) == pytest.approx(run.fitted.best_auprc, abs=5e-3)
+    # Weights, and not what they rank: at such a rate nearly all scores are alike, and rounding orders some of them.
+    last = load_file(tmp_path / f"checkpoint-{toy.STEPS}" / "model.safetensors")
+    assert all(torch.equal(tensor, run.network.state_dict()[name]) for name, tensor in last.items())
 
 
 def test_part_of_an_epoch_is_evaluated_at_its_end(tiny_bert, tmp_path):
