@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
 
 import tiny
 from adaptox import study as studies
@@ -24,7 +25,7 @@ from adaptox.adapt import read_and_prepare
 from adaptox.adapt.folder import alone
 from adaptox.config import EvaluateConfig
 from adaptox.errors import ConfigError, DataError, InputError, InterruptedRunError, RunError
-from adaptox.evaluate import METRICS, ScoredRows, holm
+from adaptox.evaluate import METRICS, ScoredRows, holm, rows_from_parquet
 from adaptox.records import silent
 from adaptox.study import StudyConfig, load_study, pairs, plan, worker
 from adaptox.study.keys import Keys
@@ -226,6 +227,18 @@ def test_the_result_file_holds_every_run_with_its_seeds_and_no_text(done, csv):
     text = tiny.texts()[0][0]
     assert text not in (out / "study.json").read_text()
     assert all([written["commit"], written["hardware"], written["panels"][0]["data_sha256"]])
+
+
+def test_a_run_is_chosen_by_the_rows_that_set_its_threshold(done):
+    story, out = done
+    written = {run["name"]: run["validation_auprc"] for run in json.loads((out / "study.json").read_text())["runs"]}
+    for name in ("all", "lora"):
+        parts = [rows_from_parquet(out / "runs" / f"{name}-s{seed}" / "scores.parquet") for seed in (0, 1)]
+        held = [part["validation"] for part in parts]
+        expected = np.mean([average_precision_score(rows.truth, rows.probs) for rows in held])
+        assert written[name] == pytest.approx(expected)
+        assert next(run for run in story.runs if run.name == name).validation_auprc == written[name]
+    assert written["broken"] is None
 
 
 def test_pairs_are_compared_with_the_named_run_and_corrected(done):

@@ -19,7 +19,7 @@ from adaptox.sources.embedded import read_embedded_comments, read_embedded_conve
 from adaptox.sources.files import SUFFIXES, existing, read_table, readable, suffix_of
 from adaptox.sources.hub import read_hub
 from adaptox.sources.openai_moderation import FILES, read_openai_moderation
-from adaptox.sources.safety_sets import is_diasafety, read_diasafety, read_hatecheck, read_xstest
+from adaptox.sources.safety_sets import DIASAFETY, is_diasafety, read_diasafety, read_hatecheck, read_xstest
 from adaptox.sources.table import read_plain
 from adaptox.sources.toxic_chat import TOXIC_CHAT, csv_folder, is_toxic_chat, read_toxic_chat
 
@@ -136,9 +136,10 @@ def recognise(source: SourceConfig) -> Reader:
 
 
 def _recognise_file(file: Path) -> Reader:
-    if is_toxic_chat(read_table(file).columns):
+    columns = read_table(file).columns
+    if is_toxic_chat(columns):
         return "toxic-chat"
-    return "diasafety" if is_diasafety(file) else _SIGNS.get(file.name, "table")
+    return "diasafety" if is_diasafety(columns) else _SIGNS.get(file.name, "table")
 
 
 def _recognise_folder(folder: Path) -> Reader:
@@ -147,7 +148,8 @@ def _recognise_folder(folder: Path) -> Reader:
     for sign, reader in _SIGNS.items():
         if (folder / sign).is_file():
             return reader
-    return "diasafety" if is_diasafety(folder) else "table"
+    part = next((folder / name for name in DIASAFETY if (folder / name).is_file()), None)
+    return "diasafety" if part and is_diasafety(read_table(part).columns) else "table"
 
 
 def _sampled(reading: Reading, most: int | None, seed: int) -> Reading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 from adaptox.config import SourceConfig
 from adaptox.errors import DataError
@@ -10,21 +10,19 @@ from adaptox.labels import TOXICITY
 from adaptox.records import Conversation, Example, Reading
 from adaptox.sources import cells
 from adaptox.sources.corpora import read_examples, read_tables, reading_of
-from adaptox.sources.files import read_table
 from adaptox.sources.rows import Row
 
 # What DiaSafety calls unsafe for another reason than that it insults, agrees with an insult, or is biased.
 _OTHER_HARMS = ("Risk Ignorance", "Unauthorized Expertise")
 _CONTRAST = "contrast_"
-_DIASAFETY = ("train.json", "val.json", "test.json")
+# Its files as they are published.
+DIASAFETY = ("train.json", "val.json", "test.json")
 _EXCHANGE = ("context", "response", "category", "label")
 
 
-def is_diasafety(place: Path) -> bool:
-    """Tell DiaSafety's folder, or a file of it, by its columns: other data has files of these names, too."""
-    files = [place / name for name in _DIASAFETY] if place.is_dir() else [place]
-    found = next((file for file in files if file.is_file()), None)
-    return found is not None and set(_EXCHANGE) <= set(read_table(found).columns)
+def is_diasafety(columns: Sequence[str]) -> bool:
+    """Tell DiaSafety by its columns: other data has files of these names, too."""
+    return set(_EXCHANGE) <= set(columns)
 
 
 def read_hatecheck(config: SourceConfig) -> Reading:
@@ -67,7 +65,7 @@ def read_diasafety(config: SourceConfig) -> Reading:
     Raises:
         DataError: none of train.json, val.json and test.json, or a label that is neither Safe nor Unsafe.
     """
-    tables = read_tables(config.path, _DIASAFETY)
+    tables = read_tables(config.path, DIASAFETY)
     examples = read_examples(tables, "diasafety", _EXCHANGE, _diasafety)
     unknown = sum(not example.labels for example in examples)
     note = f"{unknown} of {len(examples)} answers are unsafe for another reason than toxicity, and have no label"
