@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import npz
 import numpy as np
 
-from adaptox.errors import DataError
+from adaptox.errors import DataError, InputError
 from adaptox.evaluate import ScoredRows
 from adaptox.records import FloatArray
 
@@ -59,6 +59,30 @@ class Kept:
                 for name, seeds in heard.items()
             },
         )
+
+    def voices(self, recipe: str, rows: Mapping[str, ScoredRows], place: Path) -> dict[int, Voice]:
+        """Put what a recipe's seeds said back on their rows.
+
+        Args:
+            recipe: its name.
+            rows: part → the rows, in the order of their ids; their scores are replaced.
+            place: where this was read, for the error.
+
+        Returns:
+            Seed → its voice; empty for a recipe that is not there.
+
+        Raises:
+            InputError: other rows than those that were scored.
+        """
+        if any(self.rows[part] != rows_sha256(own) for part, own in rows.items()):
+            raise InputError(f"{place}: expected a result of the same rows as this one, got others")
+        return {
+            seed: Voice(
+                {part: replace(own, probs=parts[part]) for part, own in rows.items()},
+                self.thresholds[recipe][seed],
+            )
+            for seed, parts in self.probs.get(recipe, {}).items()
+        }
 
 
 def rows_sha256(rows: ScoredRows) -> str:

@@ -195,8 +195,8 @@ def run(study: Path, before: Path | None = None, recipe: str = "") -> tuple[dict
     Raises:
         InputError: no finished study there, one without words, or an earlier result of other rows.
     """
-    told = _read(study / STUDY)
-    known = set() if before is None else {one["name"] for one in _read(before / RESULT)["recipes"]}
+    told = read_result(study / STUDY)
+    known = set() if before is None else {one["name"] for one in read_result(before / RESULT)["recipes"]}
     wanted = {recipe} if recipe else {one["name"] for one in told["runs"]}
     if before is not None and not known & wanted:
         expected = f"the recipe {recipe!r}" if recipe else f"a recipe of {study}"
@@ -235,7 +235,12 @@ def run(study: Path, before: Path | None = None, recipe: str = "") -> tuple[dict
     return result, Kept.of(heard)
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def read_result(file: Path) -> Mapping[str, Any]:
+    """Read a file of a finished study or result.
+
+    Raises:
+        InputError: no such file.
+    """
     if not file.is_file():
         raise InputError(f"{file.parent} holds no {file.name}: expected the folder of a finished study or result")
     told: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -256,18 +261,12 @@ def against(
     Raises:
         InputError: no such result or recipe, no seed in common, or other rows.
     """
-    told = _read(before / RESULT)
+    told = read_result(before / RESULT)
     kept = kept_scores.read(before / kept_scores.FILE)
     shared = [number for number in now if number in kept.probs.get(name, {})]
     if not shared:
         raise InputError(f"{before}: expected the recipe {name!r} with seeds among {list(now)}, got none")
-    old = []
-    for number in shared:
-        rows = now[number][0].rows
-        if any(kept.rows[part] != kept_scores.rows_sha256(rows[part]) for part in PARTS):
-            raise InputError(f"{before}: expected a result of the same rows as this one, got others")
-        voiced = {part: replace(rows[part], probs=kept.probs[name][number][part]) for part in PARTS}
-        old.append(measure(Voice(voiced, kept.thresholds[name][number])))
+    old = [measure(kept.voices(name, now[number][0].rows, before)[number]) for number in shared]
     return {
         "study": told["study"],
         "commit": told["commit"]["runs"],

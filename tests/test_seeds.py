@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import all_seeds
 import kept_scores
 import numpy as np
 import pytest
@@ -94,3 +95,43 @@ def test_an_earlier_result_of_other_rows_or_none_is_refused(before):
     (before / "seeds.json").unlink()
     with pytest.raises(InputError, match=r"holds no seeds\.json"):
         told(before)
+
+
+def result(folder, numbers, rows=ROWS, epochs=3):
+    """Write what seeds of a recipe said, the odd ones better than the even ones."""
+    folder.mkdir()
+    recipe = {"name": "all", "config": {"name": f"all-s{numbers[0]}", "seed": numbers[0], "epochs": epochs}}
+    told = {"study": "best", "panels": [], "hardware": "two cores", "commit": {"runs": folder.name}}
+    (folder / "seeds.json").write_text(json.dumps({**told, "recipes": [recipe]}))
+    said = {
+        number: seeds.Voice(dict.fromkeys(seeds.PARTS, replace(rows, probs=SIDES[1 - number % 2])), 0.5)
+        for number in numbers
+    }
+    kept_scores.write(folder / kept_scores.FILE, kept_scores.Kept.of({"all": said}))
+    return folder
+
+
+def test_all_seeds_of_a_recipe_are_told_together(tmp_path):
+    rows = dict.fromkeys(seeds.PARTS, ROWS)
+    both = [result(tmp_path / "one", [0, 1]), result(tmp_path / "two", [3])]
+    told = all_seeds.run(both, "all", rows)
+    (recipe,) = told["recipes"]
+    assert recipe["seeds"] == [0, 1, 3]
+    assert recipe["with_words"]["test"]["all"]["auprc"]["seeds"][1:] == [1.0, 1.0]
+    values = recipe["with_words"]["test"]["all"]["f1"]
+    assert values["value"] == pytest.approx(np.mean(values["seeds"]))
+    assert recipe["ensemble"]["folds"]["all"]["auprc"]["value"] == 1.0
+    assert told["commit"]["runs"] == "one and two"
+
+
+def test_seeds_of_other_settings_or_twice_the_same_are_not_told_together(tmp_path):
+    rows = dict.fromkeys(seeds.PARTS, ROWS)
+    one = result(tmp_path / "one", [0, 1])
+    with pytest.raises(InputError, match=r"two: expected seeds that no earlier folder has, got \[1\] again"):
+        all_seeds.run([one, result(tmp_path / "two", [1, 2])], "all", rows)
+    with pytest.raises(InputError, match=r"long: expected the settings of .*one, but for the seed"):
+        all_seeds.run([one, result(tmp_path / "long", [4], epochs=9)], "all", rows)
+    with pytest.raises(InputError, match="other: expected a result of the same rows"):
+        all_seeds.run([one, result(tmp_path / "other", [4], replace(ROWS, groups=ROWS.ids))], "all", rows)
+    with pytest.raises(InputError, match="one: expected the recipe 'lara', got all"):
+        all_seeds.run([one], "lara", rows)
