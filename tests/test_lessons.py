@@ -16,6 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 import endpoint
 import tiny
+from adaptox import bundle as bundles
 from adaptox import teach, train
 from adaptox.adapt import adapt, cautions, make_lesson, plan_lesson, read_and_prepare
 from adaptox.adapt import seen as known
@@ -440,6 +441,23 @@ def test_the_command_that_learns_from_a_teacher_is_told_and_works(tiny_bert, csv
     assert json.loads((tmp_path / "run" / "models.json").read_text())["teacher"]
 
 
+def test_the_licences_of_a_teacher_bind_what_it_teaches(tiny_bert, toxic_bert, csv, tmp_path):
+    adapt(tiny.settings(tiny_bert, csv, train=QUICK), tmp_path / "run")
+    bundle = str(tmp_path / "run" / "bundle")
+    for model in (bundle, str(toxic_bert)):
+        lesson = make_lesson(config_of(tiny_bert, csv, kind="model", model=model), tmp_path / "teacher", True)
+        assert report(lesson)["licences"] == ["unknown"]
+    # As a teacher under terms of its own would have it.
+    told = {**report(lesson), "licences": ["CC-BY-NC-4.0"]}
+    (lesson.folder / "teacher.json").write_text(json.dumps(told))
+    distill = {"teacher": str(lesson.folder), "targets": ["toxicity"]}
+    adapt(tiny.settings(tiny_bert, csv, train=QUICK, distill=distill), tmp_path / "taught")
+    taught = tmp_path / "taught" / "bundle"
+    assert "CC-BY-NC-4.0" in bundles.load(taught).manifest.licences
+    card = (taught / "README.md").read_text()
+    assert f"Trained on non-commercial data ({lesson.folder}, CC-BY-NC-4.0): the weights may not" in card
+
+
 def test_a_classifier_in_the_hubs_layout_teaches_with_the_sigmoids_of_its_logits(toxic_bert, csv, tmp_path):
     config = config_of(toxic_bert, csv, kind="model", model=str(toxic_bert))
     given = teach.ask_teacher(learnt(config), config, lambda *_: None)
@@ -537,6 +555,7 @@ def test_a_chat_models_answer_has_the_targets_name(tiny_bert, csv, tmp_path, ser
     assert lesson.targets == ("toxicity",)
     assert lesson.cost.calls == lesson.scored
     assert lesson.cost.prompt_tokens == 50 * lesson.scored
+    assert report(lesson)["licences"] == [f"the terms of {server.url}"]
     with pytest.raises(ConfigError, match=r"expected one name in teach\.targets, got 2"):
         make_lesson(asked(tiny_bert, csv, server, kind="chat", targets=["a", "b"]), tmp_path / "other")
 

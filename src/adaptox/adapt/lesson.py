@@ -143,6 +143,15 @@ def _unseen(config: Config, prepared: Prepared, bundle: bundles.Bundle) -> tuple
     return "validation rows", rows
 
 
+def _licences(config: Config) -> Sequence[str]:
+    """Say whose terms the scores are under, besides those of the rows."""
+    if config.teach.kind in ("moderation", "chat"):
+        return [f"the terms of {config.teach.url}"]
+    if config.teach.kind == "model":
+        return list(needs.licences(config.teach.model)) or ["unknown"]
+    return []
+
+
 def _learnt(prepared: Prepared) -> tuple[Example, ...]:
     return (*prepared.train, *prepared.validation)
 
@@ -155,6 +164,7 @@ def _report(
         "kind": config.teach.kind,
         "targets": list(lesson.targets),
         "learned": seen.learned_by(config.teach.model) if config.teach.kind == "model" else [],
+        "licences": _licences(config),
         "rows": lesson.rows,
         "scored": lesson.scored,
         "judged_on": lesson.judged_on,

@@ -39,10 +39,9 @@ def lineage(name: str) -> list[str]:
     Raises:
         BundleError: the bundle is damaged.
     """
-    place = model.place_of(name)
-    if not (name and (place / bundles.MANIFEST).is_file()):
+    manifest = _manifest(name)
+    if manifest is None:
         return []
-    manifest = bundles.load(place).manifest
     own = json.dumps([manifest.data_sha256, _chosen(manifest.metrics.get("config", {}))], sort_keys=True)
     return [hashlib.sha256(own.encode()).hexdigest(), *manifest.base.get("lineage", [])]
 
@@ -55,15 +54,43 @@ def _chosen(trained: dict[str, Any]) -> dict[str, Any]:
         return trained
 
 
+def licences(name: str) -> tuple[str, ...]:
+    """Give the licences that a bundle or a teacher's scores hand on; none for a model that names none itself.
+
+    Raises:
+        BundleError: the bundle is damaged.
+        DataError: the teacher's folder is.
+    """
+    if name and lessons.is_lesson(Path(name)):
+        return lessons.licences(Path(name))
+    manifest = _manifest(name)
+    return manifest.licences if manifest else ()
+
+
+def data_sha256(name: str) -> str:
+    """Give the hash of what a bundle learned from; empty for others.
+
+    Raises:
+        BundleError: the bundle is damaged.
+    """
+    manifest = _manifest(name)
+    return manifest.data_sha256 if manifest else ""
+
+
 def model_sha256(name: str) -> str:
     """Hash a bundle or a teacher's scores; anything else is named, and its contents are taken for fixed.
 
     Raises:
         BundleError: the bundle is damaged.
     """
-    place = model.place_of(name)
-    if name and (place / bundles.MANIFEST).is_file():
-        return bundles.load(place).manifest.sha256
+    if manifest := _manifest(name):
+        return manifest.sha256
     if name and lessons.is_lesson(Path(name)):
         return lessons.lesson_sha256(Path(name))
     return name
+
+
+def _manifest(name: str) -> bundles.Manifest | None:
+    """Read a bundle's manifest; None for any other model."""
+    place = model.place_of(name)
+    return bundles.load(place).manifest if name and (place / bundles.MANIFEST).is_file() else None

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from adaptox import bundle as bundles
 from adaptox import model, report
-from adaptox.adapt import cut, seen
+from adaptox.adapt import cut, needs, seen
 from adaptox.adapt.data import Data
 from adaptox.adapt.guard import Collapse
 from adaptox.adapt.judge import Judged
@@ -75,7 +74,7 @@ def tell(config: Config, data: Data, base: model.Base, outcome: Outcome, command
         history=outcome.fitted.history,
         texts={example.id: render(example.conversation, config.text).text for example in data.judged(config)},
         manifest=manifest.to_json(),
-        origins=(*(reading.origin for reading in data.readings), *_base_origins(config)),
+        origins=(*(reading.origin for reading in data.readings), *_model_origins(config)),
         provenance=provenance,
         training=_facts(base, outcome),
         notes=(
@@ -164,13 +163,14 @@ def _part(data: Data, config: Config) -> str:
     return "the official test split" if data.official else "the held-out test part"
 
 
-def _base_origins(config: Config) -> tuple[Origin, ...]:
-    """Name the licences that a base brings along if it is a bundle: its weights learned from that data too."""
-    place = model.place_of(config.base.name)
-    if not (place / bundles.MANIFEST).is_file():
-        return ()
-    manifest = bundles.load(place).manifest
-    return tuple(Origin("base", config.base.name, name, "", manifest.data_sha256, 0) for name in manifest.licences)
+def _model_origins(config: Config) -> tuple[Origin, ...]:
+    """Name the licences that base and teacher bring along: what they learned from taught these weights, too."""
+    named = {"base": config.base.name, "teacher": config.distill.teacher if config.distill.targets else ""}
+    return tuple(
+        Origin(role, name, licence, "", needs.data_sha256(name), 0)
+        for role, name in named.items()
+        for licence in needs.licences(name)
+    )
 
 
 def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, ...]:

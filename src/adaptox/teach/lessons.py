@@ -63,6 +63,15 @@ def learned(folder: Path) -> Sequence[Mapping[str, Any]]:
     return found
 
 
+def licences(folder: Path) -> tuple[str, ...]:
+    """Give what the licences of a teacher ask for that is none of the data's own; nothing for older folders.
+
+    Raises:
+        DataError: the folder is damaged.
+    """
+    return tuple(_told(folder).get("licences", ()))
+
+
 def _told(folder: Path) -> Mapping[str, Any]:
     try:
         told: Mapping[str, Any] = json.loads((folder / TEACHER).read_text(encoding="utf-8"))
