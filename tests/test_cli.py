@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -340,6 +341,13 @@ def test_a_bundle_is_inspected(shell, run):
     assert re.search(r"threshold toxicity +0\.\d+ \(val: best expected F1\)", ended.out)
     assert re.search(r"on all +27 rows, 9 positive; AUPRC \.\d+ \[", ended.out)
     assert json.loads(shell("inspect", run / "bundle", "--json").out)["name"] == "tiny"
+
+
+def test_a_file_that_was_removed_is_not_counted(shell, run, tmp_path):
+    bundle = shutil.copytree(run / "bundle", tmp_path / "bundle")
+    (bundle / "learned.bin").unlink()
+    files = len(list(bundle.iterdir())) - 1  # its manifest
+    assert f"{files}, hashes verified; learned.bin removed" in shell("inspect", bundle).out
 
 
 def test_every_source_is_listed_with_its_licence_and_an_example(shell):

@@ -131,11 +131,17 @@ def bundle(folder: Path, manifest: bundles.Manifest) -> None:
             *([("words", f"{bundles.LEXICON}, logits added to the network's")] if words else []),
             ("data", trained_on),
             ("reads", f"{manifest.encode.max_tokens} tokens at a time, longer texts: {manifest.encode.overflow}"),
-            ("files", f"{len(manifest.files)}, hashes verified"),
+            ("files", _files(folder, manifest)),
             *thresholds,
             *results,
         ]
     )
+
+
+def _files(folder: Path, manifest: bundles.Manifest) -> str:
+    removed = [name for name in manifest.files if not (folder / name).is_file()]
+    gone = f"; {listed(removed)} removed" if removed else ""
+    return f"{len(manifest.files) - len(removed)}, hashes verified{gone}"
 
 
 def verdicts(named: Sequence[tuple[str, Conversation]], found: Sequence[Verdict]) -> None:
