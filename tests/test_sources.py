@@ -285,13 +285,19 @@ def test_splits_and_ids_are_found_whatever_their_case(tmp_path):
     assert read_inputs(path, io.StringIO())[0][0] == "x"
 
 
-@pytest.mark.parametrize("cell", ["1", "1.0", "1.00", " 1. ", "1e0", "+1", "True"])
+@pytest.mark.parametrize("cell", ["1", "1.0", "1.00", " 1. ", "1e0", "+1", "True", "YES", "y", "t"])
 def test_any_spelling_of_one_is_a_label(tmp_path, cell):
     (example,) = plain(write_rows(tmp_path / "a.csv", ("text", "label"), [("hello", cell)]))
     assert dict(example.labels) == {"toxicity": 1}
 
 
-@pytest.mark.parametrize("cell", ["1.5", "0.99999999999999999999", "-1", "inf", "snan", "10", "1,0"])
+@pytest.mark.parametrize("cell", ["0", "0.0", "-0", "FALSE", "No", "n", "f"])
+def test_any_spelling_of_zero_is_a_label(tmp_path, cell):
+    (example,) = plain(write_rows(tmp_path / "a.csv", ("text", "label"), [("hello", cell)]))
+    assert dict(example.labels) == {"toxicity": 0}
+
+
+@pytest.mark.parametrize("cell", ["1.5", "0.99999999999999999999", "-1", "inf", "snan", "10", "1,0", "ja", "toxic"])
 def test_what_is_not_exactly_zero_or_one_is_no_label(tmp_path, cell):
     assert "expected 0 or 1 in the label column" in refusal(
         write_rows(tmp_path / "a.csv", ("text", "label"), [("hello", cell)])
@@ -475,7 +481,7 @@ def test_a_mistyped_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch):
             "text,label\nhello,2\n",
             "a.csv, row 1 (line 2): expected 0 or 1 in the label column 'label', got '2'",
         ),
-        ("a.csv", "text,label\nhello,0\nyou,yes\n", "row 2 (line 3)"),
+        ("a.csv", "text,label\nhello,0\nyou,toxic\n", "row 2 (line 3)"),
         ("a.csv", "text,text\nhello,0\n", "column names must differ"),
         ("a.csv", "text,label\nhello, you,0\n", "line 2: expected 2 cells as in the header, got 3"),
         ("a.csv", "text;label\nhello, you;0\n", "separated by ';', since the header is 'text;label'; save it with"),

@@ -20,7 +20,8 @@ SPLITS: Mapping[str, Split] = {
     "test": "test",
     "testing": "test",
 }
-_LABELS = {"false": 0, "true": 1}
+# What pydantic takes for a truth value, too; a word that says something of the text, such as safe, is none.
+_LABELS = {"false": 0, "no": 0, "f": 0, "n": 0, "true": 1, "yes": 1, "t": 1, "y": 1}
 
 
 def is_empty(value: object) -> bool:
@@ -34,7 +35,7 @@ def label(value: object, name: str, place: str) -> int | None:
     """Read a label; None for an empty cell.
 
     Raises:
-        DataError: neither 0 nor 1, such as 1.00, nor true or false.
+        DataError: neither 0 nor 1, such as 1.00, nor true or false, yes or no, or their first letters.
     """
     if is_empty(value):
         return None
@@ -43,7 +44,7 @@ def label(value: object, name: str, place: str) -> int | None:
     if found is None:
         raise DataError(
             f"{place}: expected 0 or 1 in the label column {name!r}, got {value!r}; "
-            "map it to 0 and 1, or leave the cell empty if it is unknown"
+            "map it to 0 and 1 (yes and no, true and false do as well), or leave the cell empty if it is unknown"
         )
     return found
 
