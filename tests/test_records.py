@@ -34,6 +34,20 @@ def test_text_parts_are_joined_by_lines():
     assert Conversation.of([{"role": "user", "content": parts}]).turns[0].content == "one\ntwo"
 
 
+def test_sharegpts_form_is_read():
+    talk = [
+        {"from": "system", "value": "be kind"},
+        {"from": "human", "value": "hello", "weight": None},
+        {"from": "function_call", "value": "look()"},
+        {"from": "observation", "value": "nothing"},
+        {"from": "gpt", "value": "hi"},
+    ]
+    said = (("system", "be kind"), ("user", "hello"), ("assistant", "hi"))
+    assert Conversation.of(talk).turns == tuple(Turn(*turn) for turn in said)
+    with pytest.raises(DataError, match="expected the content of a message to be a text, got 3"):
+        Conversation.of([{"from": "human", "value": 3}])
+
+
 def test_what_a_developer_says_is_read_as_system():
     assert Conversation.of([{"role": "developer", "content": "be kind"}]).turns == (Turn("system", "be kind"),)
 
@@ -73,9 +87,10 @@ def test_messages_come_back_as_they_went_in():
         (["hello"], r"expected a message .*got 'hello' \(str\)"),
         ([{"role": "user"}], "expected a message"),
         ([{"content": "x"}], "expected a message"),
+        ([{"from": "human"}], "expected a message"),
         (
             [{"role": "robot", "content": "x"}],
-            "expected a role of system, user, assistant, developer, tool, function, got 'robot' .*; name who",
+            "role of system, user, assistant, developer, human, gpt, tool, .*, observation, got 'robot' .*; name",
         ),
         ([{"role": "robot", "content": None}], "expected a role"),
         ([{"role": ["user"], "content": "x"}], "expected a role"),

@@ -25,10 +25,10 @@ Progress = Callable[[str, int, int], None]
 # The stage of who waits for another process that makes the same.
 WAITING = "waiting for another process"
 
-# Roles of OpenAI's chat form that have another name here.
-_ALIASES: Mapping[str, Role] = {"developer": "system"}
-# What a tool gave back: neither side of the conversation said it.
-_SILENT_ROLES = ("tool", "function")
+# Other names of roles: OpenAI's, and those of ShareGPT's form, {"from": …, "value": …}.
+_ALIASES: Mapping[str, Role] = {"developer": "system", "human": "user", "gpt": "assistant"}
+# What goes to a tool or comes from it: neither side of the conversation said it.
+_SILENT_ROLES = ("tool", "function", "function_call", "observation")
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 
@@ -53,15 +53,15 @@ class Conversation:
 
     @classmethod
     def of(cls, value: object) -> Conversation:
-        """Read a text, or messages in OpenAI's chat form.
+        """Read a text, or messages in OpenAI's chat form or in ShareGPT's.
 
-        The role developer is read as system. Messages of the roles tool and function are left out, and so are those
-        whose content is null, such as an assistant's call of a tool; where nothing remains, it is an empty text.
+        The role developer is read as system, human as user, gpt as assistant. What goes to a tool or comes from it
+        is left out, and so are messages whose content is null; where nothing remains, it is an empty text.
 
         Args:
-            value: a string, a conversation, or a sequence of ``{"role": …, "content": …}``; `content` is a
-                string or OpenAI's list of parts, of which the text parts are kept. Half of a surrogate pair is
-                replaced by U+FFFD.
+            value: a string, a conversation, or a sequence of ``{"role": …, "content": …}``, in ShareGPT's form
+                ``{"from": …, "value": …}``; `content` is a string or OpenAI's list of parts, of which the text
+                parts are kept. Half of a surrogate pair is replaced by U+FFFD.
 
         Raises:
             DataError: something else came, a message lacks a role or a content, or its role is another.
@@ -85,6 +85,8 @@ class Conversation:
 
 def _turn(message: object) -> tuple[Turn, ...]:
     """Give what a message says, nothing for one that a tool wrote or that only calls a tool."""
+    if isinstance(message, Mapping) and "role" not in message and {"from", "value"} <= message.keys():
+        message = {"role": message["from"], "content": message["value"]}
     if not isinstance(message, Mapping) or "role" not in message:
         raise DataError(f'expected a message {{"role": …, "content": …}}, got {_shown(message)}')
     role = _role(message["role"])

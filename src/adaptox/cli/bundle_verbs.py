@@ -75,7 +75,7 @@ def predict(
 ) -> None:
     """Score texts and conversations: calibrated probabilities, and a decision, block if one is at its threshold.
 
-    Files have a column `text` or `messages` (OpenAI's chat form), and may have an `id`.
+    Files have a column `text` or `messages` (the chat form of OpenAI or ShareGPT), and may have an `id`.
     """
     if source is None and not console.is_piped():
         raise DataError("expected a text, a file or - to predict on, got nothing")

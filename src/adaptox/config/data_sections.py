@@ -41,8 +41,8 @@ class ColumnMap(Section):
     text: str | None = None
     """Column of the text. One of text and messages is needed."""
     messages: str | None = None
-    """Column of messages in OpenAI's chat form (a list, or JSON text). developer counts as system; messages of
-    tools, and those without content, are left out."""
+    """Column of messages in OpenAI's chat form or ShareGPT's (a list, or JSON text). developer counts as system;
+    messages of tools, and those without content, are left out."""
     labels: dict[str, str] = {}
     """Our label name → column holding 0 or 1 (an empty cell is unknown); left out, columns that are named as our
     labels are, and for toxicity a usual one such as toxic. A field of an object is a column, such as

@@ -104,7 +104,7 @@ def text(value: object, name: str, place: str) -> Conversation:
 
 
 def messages(value: object, name: str, place: str) -> Conversation:
-    """Read messages in OpenAI's chat form, as a list or as JSON text.
+    """Read messages in OpenAI's chat form or ShareGPT's, as a list or as JSON text.
 
     Raises:
         DataError: neither; says what came.

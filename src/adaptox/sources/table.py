@@ -17,7 +17,7 @@ from adaptox.sources.rows import Row, Table
 # Looked for in this order where the settings name no column, first as they stand, then ignoring case and spaces
 # around them.
 TEXT_COLUMNS = ("text", "prompt", "comment", "user_input", "tweet", "sentence", "comment_text")
-MESSAGE_COLUMNS = ("messages", "conversation")
+MESSAGE_COLUMNS = ("messages", "conversation", "conversations")
 LABEL_COLUMNS = ("toxicity", "toxic", "label", "is_toxic")
 SPLIT_COLUMNS = ("split",)
 ID_COLUMNS = ("id",)
