@@ -113,6 +113,14 @@ def base_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     return base
 
 
+@pytest.fixture(scope="module")
+def csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a file of labelled texts that any base can learn; a module's tests share it, so do not change it."""
+    import tiny
+
+    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
+
+
 @pytest.fixture(scope="session")
 def tiny_bert(base_of: Callable[..., Path]) -> Path:
     """Give the folder of a tiny bare BERT; it reads any lower-case English text."""

@@ -82,13 +82,8 @@ class Done:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory, tiny_bert, data) -> Done:
-    config = tiny.settings(tiny_bert, data)
+def done(tmp_path_factory, tiny_bert, csv) -> Done:
+    config = tiny.settings(tiny_bert, csv)
     finished = adapt(config, tmp_path_factory.mktemp("runs") / "tiny", command="adaptox train rows.csv")
     assert finished is not None
     return Done(config, finished)
@@ -192,8 +187,8 @@ def test_the_report_shows_the_command_that_made_it(done):
     assert "adaptox train rows.csv" in (done.folder / "report.md").read_text()
 
 
-def test_a_run_without_a_test_part_is_judged_on_validation_and_says_so(tmp_path, tiny_bert, data, unreported):
-    config = tiny.settings(tiny_bert, data, prepare={"test_fraction": 0.0})
+def test_a_run_without_a_test_part_is_judged_on_validation_and_says_so(tmp_path, tiny_bert, csv, unreported):
+    config = tiny.settings(tiny_bert, csv, prepare={"test_fraction": 0.0})
     finished = adapt(config, tmp_path / "run")
     validation = read_and_prepare(config).prepared.validation
     assert set(finished.evaluation.rows.ids) == {example.id for example in validation}
@@ -216,11 +211,11 @@ def test_many_rows_in_other_languages_are_told_of(foreign, told):
     assert any("10 of 100 rows are not English" in note for note in story._foreign(data)) == told
 
 
-def test_helper_processes_of_a_launch_write_nothing_themselves(tmp_path, tiny_bert, data, monkeypatch):
+def test_helper_processes_of_a_launch_write_nothing_themselves(tmp_path, tiny_bert, csv, monkeypatch):
     asked = []
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setattr(room.train, "fit_soup", lambda *given: (None, asked.append(given)))
-    assert adapt(tiny.settings(tiny_bert, data), tmp_path / "run") is None
+    assert adapt(tiny.settings(tiny_bert, csv), tmp_path / "run") is None
     assert len(asked) == 1
     assert not (tmp_path / "run").exists()
 
@@ -253,8 +248,8 @@ def test_a_run_that_was_killed_while_it_wrote_its_bundle_is_tidied_and_finished(
     assert names(folder) == FINISHED
 
 
-def test_resuming_what_never_began_begins_it(tmp_path, tiny_bert, data, unreported):
-    assert adapt(tiny.settings(tiny_bert, data), tmp_path / "run", resume=True) is not None
+def test_resuming_what_never_began_begins_it(tmp_path, tiny_bert, csv, unreported):
+    assert adapt(tiny.settings(tiny_bert, csv), tmp_path / "run", resume=True) is not None
 
 
 def test_a_finished_run_is_known_and_not_run_again(done):
@@ -302,17 +297,17 @@ def test_a_run_that_another_process_is_at_is_left_alone(tmp_path, done, how):
         assert {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before
 
 
-def test_overwriting_starts_over(tmp_path, tiny_bert, data, unreported):
-    config = tiny.settings(tiny_bert, data)
+def test_overwriting_starts_over(tmp_path, tiny_bert, csv, unreported):
+    config = tiny.settings(tiny_bert, csv)
     adapt(config, tmp_path / "run")
     (tmp_path / "run" / "stale.txt").write_text("old")
-    adapt(tiny.settings(tiny_bert, data, seed=1), tmp_path / "run", overwrite=True)
+    adapt(tiny.settings(tiny_bert, csv, seed=1), tmp_path / "run", overwrite=True)
     assert not (tmp_path / "run" / "stale.txt").exists()
     assert json.loads((tmp_path / "run" / "config.json").read_text())["seed"] == 1
 
 
-def test_resuming_with_other_settings_names_them(done, tiny_bert, data):
-    other = tiny.settings(tiny_bert, data, train={"epochs": 7}, seed=3)
+def test_resuming_with_other_settings_names_them(done, tiny_bert, csv):
+    other = tiny.settings(tiny_bert, csv, train={"epochs": 7}, seed=3)
     with pytest.raises(ConfigError, match=r"seed was 0 and is 3, train\.epochs was 6\.0 and is 7\.0"):
         adapt(other, done.folder, resume=True)
 
@@ -352,15 +347,15 @@ def test_a_folder_of_something_else_is_never_touched(tmp_path, done, name):
     assert names(tmp_path / "mine") == {name}
 
 
-def test_overwriting_never_removes_what_the_run_reads(done, data):
-    from_itself = tiny.settings(done.bundle, data)
+def test_overwriting_never_removes_what_the_run_reads(done, csv):
+    from_itself = tiny.settings(done.bundle, csv)
     with pytest.raises(InputError, match="--overwrite would remove"):
         adapt(from_itself, done.folder, overwrite=True)
     assert names(done.folder) == FINISHED
 
 
-def test_overwriting_never_removes_a_teacher(done, data):
-    taught = tiny.settings(done.folder, data, distill={"teacher": str(done.bundle), "targets": ["toxicity"]})
+def test_overwriting_never_removes_a_teacher(done, csv):
+    taught = tiny.settings(done.folder, csv, distill={"teacher": str(done.bundle), "targets": ["toxicity"]})
     with pytest.raises(InputError, match="--overwrite would remove"):
         adapt(taught, done.folder, overwrite=True)
     member = adaptox.config.override(done.config, {"teach.members": ["words", str(done.folder / "config.json")]})
@@ -369,10 +364,10 @@ def test_overwriting_never_removes_a_teacher(done, data):
     assert names(done.folder) == FINISHED
 
 
-def test_a_run_goes_on_with_the_base_it_was_started_with_alone(tmp_path, done, data, interruptible):
+def test_a_run_goes_on_with_the_base_it_was_started_with_alone(tmp_path, done, csv, interruptible):
     base = tmp_path / "base"
     shutil.copytree(done.bundle, base)
-    config = tiny.settings(base, data)
+    config = tiny.settings(base, csv)
     with pytest.raises(InterruptedRunError):
         adapt(config, tmp_path / "run", progress=stop_at(5))
     with bundles.saving(base, bundles.load(base).manifest.model_copy(update={"name": "made anew"})) as place:
@@ -393,20 +388,20 @@ def test_a_folder_that_cannot_be_filled_is_not_left_behind(tmp_path, done, monke
     assert not (tmp_path / "run").exists()
 
 
-def test_input_that_turns_out_useless_leaves_no_folder(tmp_path, tiny_bert, data):
-    no_such_target = tiny.settings(tiny_bert, data, adapter={"kind": "lora", "targets": ["nonsense"]})
+def test_input_that_turns_out_useless_leaves_no_folder(tmp_path, tiny_bert, csv):
+    no_such_target = tiny.settings(tiny_bert, csv, adapter={"kind": "lora", "targets": ["nonsense"]})
     with pytest.raises(ConfigError, match="nonsense"):
         adapt(no_such_target, tmp_path / "run")
-    misspelt = tiny.settings(tiny_bert, data, labels=["toxicity", "toxicty2"])
+    misspelt = tiny.settings(tiny_bert, csv, labels=["toxicity", "toxicty2"])
     with pytest.raises(DataError, match=r"no row to learn from has the label 'toxicty2'.*did you mean 'toxicity'"):
         adapt(misspelt, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
-def test_a_label_that_validation_alone_has_is_learned_with_folds_and_only_then(tiny_bert, data):
+def test_a_label_that_validation_alone_has_is_learned_with_folds_and_only_then(tiny_bert, csv):
     row = Example("one", Conversation.of("a text"), {"toxicity": 1})
     parts = Prepared((row,), (replace(row, id="two", labels={"toxicity": 0, "insult": 1}),), (), (), None)
-    config = tiny.settings(tiny_bert, data, labels=["toxicity", "insult"])
+    config = tiny.settings(tiny_bert, csv, labels=["toxicity", "insult"])
     with pytest.raises(DataError, match="no row to learn from has the label 'insult'"):
         held.check_rows(config, parts)
     with pytest.raises(DataError, match="needs as many families"):  # the label is there; there are too few rows
@@ -481,8 +476,8 @@ def flipped_validation(path: Path) -> Path:
     return tiny.write_csv(path, rows, ("text", "toxicity", "split"))
 
 
-def test_a_head_that_did_not_move_is_no_result(tmp_path, tiny_bert, data):
-    still = tiny.settings(tiny_bert, data, train={"epochs": 1, "learning_rate": 1e-30, "head_learning_rate": 1e-30})
+def test_a_head_that_did_not_move_is_no_result(tmp_path, tiny_bert, csv):
+    still = tiny.settings(tiny_bert, csv, train={"epochs": 1, "learning_rate": 1e-30, "head_learning_rate": 1e-30})
     with pytest.raises(CollapseError, match=r"head's weights did not move.*raise train\.learning_rate"):
         adapt(still, tmp_path / "run")
     assert names(tmp_path / "run") == UNFINISHED
@@ -497,16 +492,16 @@ def test_a_ranking_worse_than_chance_is_no_result(tmp_path, tiny_bert):
         adapt(config, tmp_path / "run")
 
 
-def test_one_answer_for_everything_is_no_result(tmp_path, tiny_bert, data):
-    config = tiny.settings(tiny_bert, data, threshold={"policy": "fixed", "value": 0.999, "calibration": "none"})
+def test_one_answer_for_everything_is_no_result(tmp_path, tiny_bert, csv):
+    config = tiny.settings(tiny_bert, csv, threshold={"policy": "fixed", "value": 0.999, "calibration": "none"})
     with pytest.raises(CollapseError, match=r"called negative at the threshold 0\.999.*threshold\.policy = 'f1'"):
         adapt(config, tmp_path / "run")
 
 
 @pytest.mark.parametrize("miss_cost", [1000, 0.001])
-def test_a_cost_may_flag_every_row_or_none(tmp_path, tiny_bert, data, unreported, miss_cost):
+def test_a_cost_may_flag_every_row_or_none(tmp_path, tiny_bert, csv, unreported, miss_cost):
     given = {"policy": "cost", "miss_cost": miss_cost}
-    assert adapt(tiny.settings(tiny_bert, data, threshold=given), tmp_path / "run")
+    assert adapt(tiny.settings(tiny_bert, csv, threshold=given), tmp_path / "run")
 
 
 def test_a_collapse_is_first_put_down_to_what_training_did_not_read(tmp_path, tiny_bert):
@@ -519,12 +514,12 @@ def test_a_collapse_is_first_put_down_to_what_training_did_not_read(tmp_path, ti
         adapt(config, tmp_path / "run")
 
 
-def test_a_collapse_can_be_recorded_by_going_on_with_the_run(tmp_path, tiny_bert, data):
+def test_a_collapse_can_be_recorded_by_going_on_with_the_run(tmp_path, tiny_bert, csv):
     threshold = {"policy": "fixed", "value": 0.999, "calibration": "none"}
-    config = tiny.settings(tiny_bert, data, train={"epochs": 4}, threshold=threshold)
+    config = tiny.settings(tiny_bert, csv, train={"epochs": 4}, threshold=threshold)
     with pytest.raises(CollapseError, match="--resume --allow-collapse"):
         adapt(config, tmp_path / "run")
-    allowed = tiny.settings(tiny_bert, data, train={"epochs": 4, "allow_collapse": True}, threshold=threshold)
+    allowed = tiny.settings(tiny_bert, csv, train={"epochs": 4, "allow_collapse": True}, threshold=threshold)
     finished = adapt(allowed, tmp_path / "run", resume=True)
     notes = json.loads((tmp_path / "run" / "metrics.json").read_text())["notes"]
     assert notes[0].startswith("Collapsed: Every one of the")
@@ -532,9 +527,9 @@ def test_a_collapse_can_be_recorded_by_going_on_with_the_run(tmp_path, tiny_bert
     assert notes[0] in (tmp_path / "run" / "report.md").read_text()
 
 
-def test_a_frozen_head_is_not_expected_to_move(tmp_path, toxic_bert, data, unreported):
+def test_a_frozen_head_is_not_expected_to_move(tmp_path, toxic_bert, csv, unreported):
     frozen = {"kind": "lora", "train_head": False}
-    config = tiny.settings(toxic_bert, data, adapter=frozen, train={"allow_collapse": True, "epochs": 2})
+    config = tiny.settings(toxic_bert, csv, adapter=frozen, train={"allow_collapse": True, "epochs": 2})
     finished = adapt(config, tmp_path / "run")
     assert not any("did not move" in note for note in finished.notes)
 
@@ -552,21 +547,21 @@ def test_a_bare_encoder_has_no_start_line(done):
     assert "baseline" not in done.metrics
 
 
-def test_a_classifier_is_judged_as_it_is_at_the_fixed_threshold(toxic_bert, data):
-    before = judged_base(tiny.settings(toxic_bert, data))
+def test_a_classifier_is_judged_as_it_is_at_the_fixed_threshold(toxic_bert, csv):
+    before = judged_base(tiny.settings(toxic_bert, csv))
     assert (before.threshold, before.origin) == (0.5, "0.5")
 
 
-def test_a_classifier_is_judged_as_it_pools_itself_whatever_the_run_asks_for(toxic_bert, data):
+def test_a_classifier_is_judged_as_it_pools_itself_whatever_the_run_asks_for(toxic_bert, csv):
     before, asked = (
-        judged_base(tiny.settings(toxic_bert, data, base={"name": str(toxic_bert), "pooling": pooling}))
+        judged_base(tiny.settings(toxic_bert, csv, base={"name": str(toxic_bert), "pooling": pooling}))
         for pooling in ("own", "mean")
     )
     assert asked.rows.probs.tolist() == before.rows.probs.tolist()
 
 
-def test_a_classifier_without_warm_start_has_no_start_line(toxic_bert, data):
-    assert judged_base(tiny.settings(toxic_bert, data, base={"name": str(toxic_bert), "warm_start": False})) is None
+def test_a_classifier_without_warm_start_has_no_start_line(toxic_bert, csv):
+    assert judged_base(tiny.settings(toxic_bert, csv, base={"name": str(toxic_bert), "warm_start": False})) is None
 
 
 def assert_scored_alike(before: Evaluation, done: Done) -> None:
@@ -575,16 +570,16 @@ def assert_scored_alike(before: Evaluation, done: Done) -> None:
     np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_a_bundle_is_judged_with_its_own_calibration_and_threshold(done, data):
-    before = judged_base(tiny.settings(done.bundle, data))
+def test_a_bundle_is_judged_with_its_own_calibration_and_threshold(done, csv):
+    before = judged_base(tiny.settings(done.bundle, csv))
     assert before.origin == "val: best expected F1"
     assert before.threshold == done.adaptation.evaluation.threshold
     assert_scored_alike(before, done)
 
 
-def test_a_bundle_as_base_reads_as_it_was_trained_to(done, data):
+def test_a_bundle_as_base_reads_as_it_was_trained_to(done, csv):
     # The new run reads 8 tokens of each text; its base read 64.
-    before = judged_base(tiny.settings(done.bundle, data, encode={"max_tokens": 8, "stride": 0}))
+    before = judged_base(tiny.settings(done.bundle, csv, encode={"max_tokens": 8, "stride": 0}))
     assert_scored_alike(before, done)
 
 
@@ -607,8 +602,8 @@ def toxic_chat(tmp_path) -> Path:
     return tmp_path / "chat"
 
 
-def other(data: Path, **tables) -> Config:
-    return adaptox.config.parse({"sources": [{"path": str(data)}], "evaluate": {"resamples": 100}, **tables})
+def other(csv: Path, **tables) -> Config:
+    return adaptox.config.parse({"sources": [{"path": str(csv)}], "evaluate": {"resamples": 100}, **tables})
 
 
 def of(manifest: bundles.Manifest) -> bundles.Bundle:
@@ -659,15 +654,15 @@ def test_a_key_is_of_what_was_said_and_the_same_in_every_version():
 
 
 def test_own_rows_are_known_in_another_file_another_folder_and_other_words_for_them(
-    done, data, tmp_path, monkeypatch
+    done, csv, tmp_path, monkeypatch
 ):
     rows = [(f"  {text.upper()} ", label) for text, label in tiny.texts()]
     shouted = tiny.write_csv(tmp_path / "shouted.csv", rows)
-    copy = shutil.copy(data, tmp_path / "copy.csv")
+    copy = shutil.copy(csv, tmp_path / "copy.csv")
     monkeypatch.chdir(tmp_path)
     trained = count_of("train", done)
     learned = (f"The bundle tiny learned from {trained} of these {tiny.ROWS} rows.",)
-    for path in (data, copy, "copy.csv", shouted):
+    for path in (csv, copy, "copy.csv", shouted):
         assert assess(done.bundle, other(path), as_split=False).notes == learned
     assert (
         assess(done.bundle, other(tiny.write_csv(tmp_path / "new.csv", tiny.texts(seed=9))), as_split=False).notes
@@ -675,17 +670,17 @@ def test_own_rows_are_known_in_another_file_another_folder_and_other_words_for_t
     )
 
 
-def test_a_file_whose_rows_are_made_of_other_columns_is_known_by_its_path(done, data):
+def test_a_file_whose_rows_are_made_of_other_columns_is_known_by_its_path(done, csv):
     columns = {"text": "toxicity", "labels": {"toxicity": "toxicity"}}
-    read = other(data, sources=[{"path": str(data), "columns": columns}])
+    read = other(csv, sources=[{"path": str(csv), "columns": columns}])
     learned = known.by_bundle(bundles.load(done.bundle))
     assert seen.unsure(read, learned, 0) == learned.listed
     assert seen.unsure(read, learned, 1) == ()
-    assert seen.unsure(other(data), learned, 0) == ()
+    assert seen.unsure(other(csv), learned, 0) == ()
 
 
-def test_a_copy_that_is_split_in_another_way_has_rows_of_its_bundle_in_the_test_part(done, data, tmp_path):
-    copy = shutil.copy(data, tmp_path / "copy.csv")
+def test_a_copy_that_is_split_in_another_way_has_rows_of_its_bundle_in_the_test_part(done, csv, tmp_path):
+    copy = shutil.copy(csv, tmp_path / "copy.csv")
     renamed = adaptox.config.override(done.config, {"sources": [{"path": str(copy)}], "seed": 5})
     told = assess(done.bundle, renamed, as_split=True)
     (note,) = told.notes
@@ -697,14 +692,14 @@ def test_a_copy_that_is_split_in_another_way_has_rows_of_its_bundle_in_the_test_
 
 
 def test_a_bundle_that_lists_no_rows_knows_the_path_of_its_data_however_that_is_typed_and_read(
-    done, data, unlisted, monkeypatch
+    done, csv, unlisted, monkeypatch
 ):
-    monkeypatch.chdir(data.parent)
+    monkeypatch.chdir(csv.parent)
     learned = ("The bundle tiny learned from some of these rows.",)
     columns = {"text": "text", "labels": {"toxicity": "toxicity"}}
-    for source in ({"path": data.name}, {"path": f"./{data.name}"}, {"path": str(data), "columns": columns}):
+    for source in ({"path": csv.name}, {"path": f"./{csv.name}"}, {"path": str(csv), "columns": columns}):
         assert assess(unlisted, adaptox.config.parse({"sources": [source]}), as_split=False).notes == learned
-    mapped = adaptox.config.override(done.config, {"sources": [{"path": data.name, "columns": columns}], "seed": 5})
+    mapped = adaptox.config.override(done.config, {"sources": [{"path": csv.name, "columns": columns}], "seed": 5})
     (note,) = assess(unlisted, mapped, as_split=True).notes
     assert note == "The bundle tiny learned from some of these sources: test rows may be among what it saw."
 
@@ -748,8 +743,8 @@ def test_rows_that_a_published_split_has_in_both_parts_are_not_listed(tiny_bert,
     assert set(known.by_run(adaptox.config.override(official, {"prepare.split": "resplit"}), data)) == trained
 
 
-def test_a_base_that_learned_from_rows_that_are_judged_on_is_told_of(done, data, unlisted, tmp_path):
-    copy = shutil.copy(data, tmp_path / "copy.csv")
+def test_a_base_that_learned_from_rows_that_are_judged_on_is_told_of(done, csv, unlisted, tmp_path):
+    copy = shutil.copy(csv, tmp_path / "copy.csv")
     moved = {"sources": [{"path": str(copy)}], "seed": 1, "base.name": str(done.bundle)}
     onward = adaptox.config.override(done.config, moved)
     read = read_and_prepare(onward)
@@ -762,12 +757,12 @@ def test_a_base_that_learned_from_rows_that_are_judged_on_is_told_of(done, data,
     onward = adaptox.config.override(done.config, {"base.name": str(unlisted)})
     (note,) = story.cautions(read_and_prepare(onward), onward)
     assert note.startswith(f"{unlisted} learned from some of these sources, so rows that are judged on may")
-    helps = {"sources": [{"path": str(data), "use": "train"}], "base.name": str(unlisted)}
+    helps = {"sources": [{"path": str(csv), "use": "train"}], "base.name": str(unlisted)}
     assert seen.notes(adaptox.config.override(done.config, helps), (), ()) == ()
     assert seen.notes(done.config, read.prepared.test, ()) == ()
 
 
-def test_a_teacher_that_learned_from_validation_rows_is_told_of(done, data):
+def test_a_teacher_that_learned_from_validation_rows_is_told_of(done, csv):
     taught = {"distill.teacher": str(done.bundle), "distill.targets": ["toxicity"]}
     same = adaptox.config.override(done.config, taught)
     assert story.cautions(read_and_prepare(same), same) == ()
@@ -793,20 +788,20 @@ def test_trainings_that_keep_the_published_split_leave_its_test_part_alone(done)
     assert seen.shares_sources(adaptox.config.parse({"sources": [named]}), [{"sources": [unnamed]}])
 
 
-def test_a_folder_shares_the_data_of_a_file_in_it_and_a_bundle_that_of_its_base(done, data, tmp_path):
+def test_a_folder_shares_the_data_of_a_file_in_it_and_a_bundle_that_of_its_base(done, csv, tmp_path):
     manifest = bundles.load(done.bundle).manifest
     assert manifest.base["learned"] == []  # its base is no bundle
-    assert seen.shares_sources(other(data.parent), known.stages(manifest))
-    assert not seen.shares_sources(other(data.parent / "others.csv"), known.stages(manifest))
+    assert seen.shares_sources(other(csv.parent), known.stages(manifest))
+    assert not seen.shares_sources(other(csv.parent / "others.csv"), known.stages(manifest))
     onward = adaptox.config.override(other(tmp_path / "new.csv"), {"base.name": str(done.bundle)})
     learned = seen.learned_before(onward)
-    assert [stage["sources"][0]["path"] for stage in learned] == [str(data)]
+    assert [stage["sources"][0]["path"] for stage in learned] == [str(csv)]
     trained = {"config": onward.model_dump(mode="json")}
     later = known.stages(manifest.model_copy(update={"metrics": trained, "base": {"learned": learned}}))
-    assert seen.shares_sources(other(data), later)
-    assert not seen.left_test_alone(other(data), later)
+    assert seen.shares_sources(other(csv), later)
+    assert not seen.left_test_alone(other(csv), later)
     learned[0]["prepare"]["split"] = "official"
-    assert seen.left_test_alone(other(data), later)
+    assert seen.left_test_alone(other(csv), later)
 
 
 def test_a_setting_that_came_later_changes_no_lineage():
@@ -816,8 +811,8 @@ def test_a_setting_that_came_later_changes_no_lineage():
     assert needs._chosen({"a setting that was": 1}) == {"a setting that was": 1}
 
 
-def test_other_data_is_judged_whole(done, data):
-    metrics = assess(done.bundle, other(data), as_split=False).metrics
+def test_other_data_is_judged_whole(done, csv):
+    metrics = assess(done.bundle, other(csv), as_split=False).metrics
     assert metrics["slices"]["all"]["n"] == tiny.ROWS
     assert set(metrics["slices"]) == {"all"}
     assert metrics["notes"] == [
@@ -869,9 +864,9 @@ def test_another_label_is_judged_on_other_data_that_knows_it_alone(done, tmp_pat
     assert assessing._test_part(config, both, silent).examples
 
 
-def test_settings_without_a_test_part_evaluate_nothing(done, data, tmp_path):
+def test_settings_without_a_test_part_evaluate_nothing(done, csv, tmp_path):
     elsewhere = tmp_path / "elsewhere.csv"
-    elsewhere.write_bytes(data.read_bytes())
+    elsewhere.write_bytes(csv.read_bytes())
     none = tiny.settings("minilm", elsewhere, prepare={"test_fraction": 0.0})
     with pytest.raises(DataError, match="make no test part, so there is nothing to evaluate on"):
         assess(done.bundle, none, as_split=True)
@@ -894,8 +889,8 @@ def test_the_settings_of_a_run_give_its_own_result_again(done):
     )
 
 
-def test_a_result_says_which_model_and_which_settings_it_is_of(tmp_path, done, data):
-    metrics = assess(done.bundle, other(data, seed=4), as_split=False, out=tmp_path / "out").metrics
+def test_a_result_says_which_model_and_which_settings_it_is_of(tmp_path, done, csv):
+    metrics = assess(done.bundle, other(csv, seed=4), as_split=False, out=tmp_path / "out").metrics
     assert metrics["model"] == {
         "name": "tiny",
         "base": done.config.base.name,
@@ -912,22 +907,22 @@ def test_a_result_says_which_model_and_which_settings_it_is_of(tmp_path, done, d
     assert names(tmp_path / "out") == {"metrics.json", "config.json", "scores.parquet"}
 
 
-def test_results_are_replaced_only_when_asked(tmp_path, done, data):
+def test_results_are_replaced_only_when_asked(tmp_path, done, csv):
     out = tmp_path / "out"
-    assess(done.bundle, other(data), as_split=False, out=out)
+    assess(done.bundle, other(csv), as_split=False, out=out)
     with pytest.raises(InputError, match="already holds results"):
-        assess(done.bundle, other(data), as_split=False, out=out)
-    assess(done.bundle, other(data), as_split=False, out=out, overwrite=True)
+        assess(done.bundle, other(csv), as_split=False, out=out)
+    assess(done.bundle, other(csv), as_split=False, out=out, overwrite=True)
     with pytest.raises(InputError, match="--overwrite would remove"):
-        assess(done.bundle, other(data), as_split=False, out=done.folder, overwrite=True)
+        assess(done.bundle, other(csv), as_split=False, out=done.folder, overwrite=True)
     assert names(done.folder) == FINISHED
 
 
-def test_a_label_of_the_data_that_the_bundle_lacks_is_refused_and_the_other_way_round(done, tmp_path, data):
+def test_a_label_of_the_data_that_the_bundle_lacks_is_refused_and_the_other_way_round(done, tmp_path, csv):
     with pytest.raises(ConfigError, match=r"no label 'insult': there are: toxicity"):
-        assess(done.bundle, other(data, labels=["insult"]), as_split=False)
+        assess(done.bundle, other(csv, labels=["insult"]), as_split=False)
     columns = {"text": "text", "labels": {"insult": "toxicity"}}
-    renamed = adaptox.config.parse({"sources": [{"path": str(data), "columns": columns}]})
+    renamed = adaptox.config.parse({"sources": [{"path": str(csv), "columns": columns}]})
     with pytest.raises(DataError, match=r"expected rows with the bundle's label 'toxicity', got none"):
         assess(done.bundle, renamed, as_split=False)
 
@@ -945,10 +940,10 @@ def contrary(done, folder: Path, **changes) -> Path:
     return folder
 
 
-def test_two_bundles_are_compared_on_the_same_rows(done, data, tmp_path):
+def test_two_bundles_are_compared_on_the_same_rows(done, csv, tmp_path):
     worse = contrary(done, tmp_path / "contrary")
-    both = assess(done.bundle, other(data), as_split=False, out=tmp_path / "out", against=worse)
-    alone = [assess(folder, other(data), as_split=False).evaluation for folder in (done.bundle, worse)]
+    both = assess(done.bundle, other(csv), as_split=False, out=tmp_path / "out", against=worse)
+    alone = [assess(folder, other(csv), as_split=False).evaluation for folder in (done.bundle, worse)]
     assert both.evaluation.main == alone[0].main
     found = both.against
     assert found.evaluation.main == alone[1].main
@@ -972,26 +967,26 @@ def test_two_bundles_are_compared_on_the_same_rows(done, data, tmp_path):
     np.testing.assert_array_equal(kept["test, against"].probs, alone[1].rows.probs)
 
 
-def test_a_bundle_set_against_itself_differs_in_nothing(done, data):
-    found = assess(done.bundle, other(data), as_split=False, against=done.bundle).against
+def test_a_bundle_set_against_itself_differs_in_nothing(done, csv):
+    found = assess(done.bundle, other(csv), as_split=False, against=done.bundle).against
     assert {one.difference.value for one in found.differences} == {0}
     assert {one.verdict for one in found.differences} == {"not distinguishable"}
     assert (found.decisions.only_first, found.decisions.only_second) == (0, 0)
 
 
-def test_both_bundles_are_told_of_alike(done, data, unlisted, tmp_path):
-    for given, as_split in ((other(data), False), (done.config, True)):
+def test_both_bundles_are_told_of_alike(done, csv, unlisted, tmp_path):
+    for given, as_split in ((other(csv), False), (done.config, True)):
         one = assess(unlisted, given, as_split=as_split).notes
         both = assess(unlisted, given, as_split=as_split, against=unlisted).notes
         assert both == (*one, *one)
 
 
-def test_a_bundle_of_another_label_is_not_set_against(done, data, tmp_path):
+def test_a_bundle_of_another_label_is_not_set_against(done, csv, tmp_path):
     decider = bundles.load(done.bundle).manifest.decider
     renamed = {**decider, "labels": ["insult"], "thresholds": [{**decider["thresholds"][0], "label": "insult"}]}
     foreign = contrary(done, tmp_path / "foreign", labels=("insult",), decider=renamed)
     with pytest.raises(ConfigError, match=r"bundle contrary has no label 'toxicity': there are: insult"):
-        assess(done.bundle, other(data), as_split=False, against=foreign)
+        assess(done.bundle, other(csv), as_split=False, against=foreign)
 
 
 # Several labels
@@ -1021,8 +1016,8 @@ def test_the_first_label_is_judged_and_every_label_gets_a_threshold(tmp_path, ti
 # Preparing alone
 
 
-def test_preparing_writes_each_part_and_what_was_dropped(tmp_path, tiny_bert, data):
-    config = tiny.settings(tiny_bert, data)
+def test_preparing_writes_each_part_and_what_was_dropped(tmp_path, tiny_bert, csv):
+    config = tiny.settings(tiny_bert, csv)
     prepared = prepare_only(config, tmp_path / "data")
     assert names(tmp_path / "data") == {
         *("config.json", "manifest.json", "dropped.jsonl"),
@@ -1038,8 +1033,8 @@ def test_preparing_writes_each_part_and_what_was_dropped(tmp_path, tiny_bert, da
     prepare_only(config, tmp_path / "data", overwrite=True)
 
 
-def test_what_was_prepared_can_be_trained_on_again(tmp_path, tiny_bert, data):
-    config = tiny.settings(tiny_bert, data)
+def test_what_was_prepared_can_be_trained_on_again(tmp_path, tiny_bert, csv):
+    config = tiny.settings(tiny_bert, csv)
     prepared = prepare_only(config, tmp_path / "data")
     again = {"sources": [{"path": str(tmp_path / "data")}], "prepare.split": "official", "prepare.language": "any"}
     found = read_and_prepare(adaptox.config.override(config, again)).prepared
@@ -1048,13 +1043,13 @@ def test_what_was_prepared_can_be_trained_on_again(tmp_path, tiny_bert, data):
         assert [dict(row.labels) for row in before] == [dict(row.labels) for row in after]
 
 
-def test_preparing_leaves_nothing_when_the_disk_refuses(tmp_path, tiny_bert, data, monkeypatch):
+def test_preparing_leaves_nothing_when_the_disk_refuses(tmp_path, tiny_bert, csv, monkeypatch):
     def refuse(*_: object) -> None:
         raise StorageError("the disk is full")
 
     monkeypatch.setattr("adaptox.adapt.folder.RunFolder.write_lines", refuse)
     with pytest.raises(StorageError):
-        prepare_only(tiny.settings(tiny_bert, data), tmp_path / "data")
+        prepare_only(tiny.settings(tiny_bert, csv), tmp_path / "data")
     assert names(tmp_path) == set()
 
 

@@ -20,15 +20,10 @@ from adaptox.errors import BundleError, ConfigError, DataError, InputError
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory, tiny_bert, data) -> Path:
+def done(tmp_path_factory, tiny_bert, csv) -> Path:
     """The folder of a run that came to its end."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    assert adapt(tiny.settings(tiny_bert, data), folder)
+    assert adapt(tiny.settings(tiny_bert, csv), folder)
     return folder
 
 
@@ -103,14 +98,14 @@ def test_a_test_part_that_settings_make_sets_no_threshold(done, fresh, tmp_path)
 
 
 @pytest.mark.parametrize("way", ["its own", "a copy", "spelled out", "with others", "unlisted"])
-def test_what_measured_a_bundle_sets_no_threshold_in_whatever_way_it_is_given(done, data, fresh, tmp_path, way):
+def test_what_measured_a_bundle_sets_no_threshold_in_whatever_way_it_is_given(done, csv, fresh, tmp_path, way):
     bundle = shutil.copytree(done / "bundle", tmp_path / "bundle")
     columns = {"text": "text", "labels": {"toxicity": "toxicity"}}
-    sources = [{"path": str(data)}]
+    sources = [{"path": str(csv)}]
     if way == "a copy":
-        sources = [{"path": str(shutil.copy(data, tmp_path / "copy.csv"))}]
+        sources = [{"path": str(shutil.copy(csv, tmp_path / "copy.csv"))}]
     elif way != "its own":
-        sources = [{"path": str(data), "columns": columns}]
+        sources = [{"path": str(csv), "columns": columns}]
     if way == "with others":
         sources.append({"path": str(fresh)})
     if way == "unlisted":
@@ -189,8 +184,8 @@ def test_several_labels_are_learned_one_after_the_other(tiny_bert, tmp_path):
     config = tiny.settings(tiny_bert, tmp_path / "run.jsonl", labels=["toxicity", "insult"])
     assert adapt(config, tmp_path / "run")
 
-    def learn(start: Path, label: str, data: str, out: str):
-        given = parse({"sources": [{"path": str(tmp_path / data)}], "labels": [label]})
+    def learn(start: Path, label: str, csv: str, out: str):
+        given = parse({"sources": [{"path": str(tmp_path / csv)}], "labels": [label]})
         return decide_anew(start, given, False, tmp_path / out)
 
     first = learn(tmp_path / "run" / "bundle", "toxicity", "a.jsonl", "first")

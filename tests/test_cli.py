@@ -35,20 +35,15 @@ def shell(monkeypatch, capsys, tmp_path) -> tiny.Shell:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory, toxic_bert, data) -> Path:
+def run(tmp_path_factory, toxic_bert, csv) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    adapt(tiny.settings(toxic_bert, data, train={"epochs": 2, "allow_collapse": True}), folder)
+    adapt(tiny.settings(toxic_bert, csv, train={"epochs": 2, "allow_collapse": True}), folder)
     return folder
 
 
 @pytest.fixture
-def toml(tmp_path, toxic_bert, data) -> Path:
-    config = tiny.settings(toxic_bert, data, train={"epochs": 2, "allow_collapse": True})
+def toml(tmp_path, toxic_bert, csv) -> Path:
+    config = tiny.settings(toxic_bert, csv, train={"epochs": 2, "allow_collapse": True})
     return tiny.write_toml(tmp_path / "tiny.toml", config)
 
 
@@ -176,11 +171,11 @@ def test_training_prints_before_and_after_and_where_everything_is(shell, toml, t
     assert "adaptox train" in (tmp_path / "runs" / "tiny" / "report.md").read_text()
 
 
-def test_data_can_be_trained_on_directly(shell, tmp_path, data, toxic_bert, monkeypatch):
+def test_data_can_be_trained_on_directly(shell, tmp_path, csv, toxic_bert, monkeypatch):
     monkeypatch.setattr(running, "finish", lambda *_: None)
     small = ["--set", "encode.max_tokens=64", "--set", "encode.stride=8", "--set", "prepare.language=any"]
     quick = ["--set", "train.epochs=1", "--set", "evaluate.resamples=100", "--allow-collapse"]
-    ended = shell("train", data, "--base", toxic_bert, "--adapter", "lora", *small, *quick, "--out", "here")
+    ended = shell("train", csv, "--base", toxic_bert, "--adapter", "lora", *small, *quick, "--out", "here")
     assert ended.code == 0
     stored = json.loads((tmp_path / "here" / "config.json").read_text())
     assert stored["adapter"]["kind"] == "lora"
@@ -188,8 +183,8 @@ def test_data_can_be_trained_on_directly(shell, tmp_path, data, toxic_bert, monk
     assert stored["train"]["allow_collapse"]
 
 
-def test_a_finished_run_is_told_and_not_trained_again(shell, run, data, toxic_bert, tmp_path, monkeypatch):
-    config = tiny.settings(toxic_bert, data, train={"epochs": 2, "allow_collapse": True})
+def test_a_finished_run_is_told_and_not_trained_again(shell, run, csv, toxic_bert, tmp_path, monkeypatch):
+    config = tiny.settings(toxic_bert, csv, train={"epochs": 2, "allow_collapse": True})
     monkeypatch.setattr(room, "adapt", None)
     ended = shell("train", tiny.write_toml(tmp_path / "same.toml", config), "--out", run, "--resume")
     assert ended.code == 0
@@ -271,8 +266,8 @@ def test_many_labels_are_named_where_they_are_flagged(capsys):
 # evaluate, prepare, inspect, sources
 
 
-def test_evaluating_prints_a_table_and_writes_the_metrics(shell, run, data, tmp_path):
-    ended = shell("evaluate", run / "bundle", data, "--out", "out", "--set", "evaluate.resamples=100")
+def test_evaluating_prints_a_table_and_writes_the_metrics(shell, run, csv, tmp_path):
+    ended = shell("evaluate", run / "bundle", csv, "--out", "out", "--set", "evaluate.resamples=100")
     assert ended.code == 0
     assert "AUPRC" in ended.out
     assert "\nall: every row that was read\n" in ended.out
@@ -281,20 +276,20 @@ def test_evaluating_prints_a_table_and_writes_the_metrics(shell, run, data, tmp_
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["slices"]["all"]["n"] == tiny.ROWS
 
 
-def test_evaluating_against_another_bundle_prints_what_lies_between_them(shell, run, data):
+def test_evaluating_against_another_bundle_prints_what_lies_between_them(shell, run, csv):
     small = ("--set", "evaluate.resamples=100")
-    ended = shell("evaluate", run / "bundle", data, "--against", run / "bundle", *small)
+    ended = shell("evaluate", run / "bundle", csv, "--against", run / "bundle", *small)
     assert ended.code == 0
     assert "on the same rows" in ended.out
     assert "not distinguishable" in ended.out
     assert "right on 0 rows, the other alone on 0 (McNemar, which takes" in " ".join(ended.out.split())
-    missing = shell("evaluate", run / "bundle", data, "--against", "nowhere", *small)
+    missing = shell("evaluate", run / "bundle", csv, "--against", "nowhere", *small)
     assert missing.code == 2
     assert "expected a bundle in nowhere" in missing.err
 
 
-def test_evaluating_in_json_prints_the_metrics_alone(shell, run, data):
-    ended = shell("evaluate", run / "bundle", data, "--json", "--set", "evaluate.resamples=100")
+def test_evaluating_in_json_prints_the_metrics_alone(shell, run, csv):
+    ended = shell("evaluate", run / "bundle", csv, "--json", "--set", "evaluate.resamples=100")
     assert json.loads(ended.out)["label"] == "toxicity"
     assert ended.err == ""
 
@@ -327,8 +322,8 @@ def test_every_table_of_the_settings_is_read_or_refused_where_a_bundle_is_evalua
     assert {*OF_THE_BUNDLE, *OF_TRAINING} == Config.model_fields.keys() - read
 
 
-def test_preparing_prints_the_parts(shell, data, tmp_path):
-    ended = shell("prepare", data, "--set", "prepare.language=any")
+def test_preparing_prints_the_parts(shell, csv, tmp_path):
+    ended = shell("prepare", csv, "--set", "prepare.language=any")
     assert ended.code == 0
     assert re.search(r"train +\d+", ended.out)
     assert "0 rows dropped" in ended.out
@@ -362,10 +357,10 @@ def test_every_source_is_listed_with_its_licence_and_an_example(shell):
 
 
 @pytest.mark.parametrize("columns", [80, 120])
-def test_what_is_printed_fits_the_terminal(shell, run, data, terminal, columns):
+def test_what_is_printed_fits_the_terminal(shell, run, csv, terminal, columns):
     terminal(columns)
     small = ["--set", "evaluate.resamples=100"]
-    for command in (["sources"], ["inspect", run / "bundle"], ["evaluate", run / "bundle", data, *small]):
+    for command in (["sources"], ["inspect", run / "bundle"], ["evaluate", run / "bundle", csv, *small]):
         printed = plain(shell(*command).out)
         # Paths and addresses stay whole, so that they can be copied.
         lines = [line for line in printed.splitlines() if not re.search(r"/\S+/|https:", line)]
@@ -404,9 +399,9 @@ def adapt_result(run: Path):
     return SliceResult("all test rows", stored["n"], stored["positives"], metrics)
 
 
-def test_a_pipe_gets_whole_lines(shell, run, data, tmp_path):
+def test_a_pipe_gets_whole_lines(shell, run, csv, tmp_path):
     far = tmp_path / ("a-very-long-folder-name-" * 8)
-    printed = shell("evaluate", run / "bundle", data, "--out", far, "--set", "evaluate.resamples=100").out
+    printed = shell("evaluate", run / "bundle", csv, "--out", far, "--set", "evaluate.resamples=100").out
     assert f"metrics {far / 'metrics.json'}\n" in printed
 
 
@@ -459,10 +454,10 @@ def test_a_reader_that_has_seen_enough_gets_no_traceback():
 # Studies
 
 
-def test_a_study_tells_each_run_as_it_ends_and_prints_one_table(shell, toxic_bert, data, tmp_path, monkeypatch):
+def test_a_study_tells_each_run_as_it_ends_and_prints_one_table(shell, toxic_bert, csv, tmp_path, monkeypatch):
     # The page has tests of its own, and its figures take longer than the runs.
     monkeypatch.setattr("adaptox.study.write_study", lambda story, folder: None)
-    common = tiny.settings(toxic_bert, data, train={"epochs": 1}).model_dump(mode="json", exclude_unset=True)
+    common = tiny.settings(toxic_bert, csv, train={"epochs": 1}).model_dump(mode="json", exclude_unset=True)
     del common["name"]
     grid = {"name": "tiny", "common": common, "axes": {"loss.kind": ["bce", "focal"]}}
     path = tiny.write_tables(tmp_path / "study.toml", grid)
@@ -477,10 +472,10 @@ def test_a_study_tells_each_run_as_it_ends_and_prints_one_table(shell, toxic_ber
 
 
 def test_a_study_of_which_a_run_fails_exits_with_1_after_its_report_and_says_which(
-    shell, toxic_bert, data, tmp_path, monkeypatch
+    shell, toxic_bert, csv, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("adaptox.study.write_study", lambda story, folder: None)
-    common = tiny.settings(toxic_bert, data, train={"epochs": 1}).model_dump(mode="json", exclude_unset=True)
+    common = tiny.settings(toxic_bert, csv, train={"epochs": 1}).model_dump(mode="json", exclude_unset=True)
     del common["name"]
     broken = {"adapter": {"kind": "lora", "targets": ["nothing"]}}
     grid = {"name": "tiny", "common": common, "axes": {"adapter": {"all": {}, "broken": broken}}}

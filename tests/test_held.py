@@ -21,11 +21,6 @@ from adaptox.train import soup
 FOLDS = 3
 
 
-@pytest.fixture(scope="module")
-def csv(tmp_path_factory):
-    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
-
-
 def config_of(base, csv, folds=FOLDS):
     quick = {"epochs": 3, "average": 2, "allow_collapse": True}
     return tiny.settings(base, csv, train=quick, threshold={"folds": folds})

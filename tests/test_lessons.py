@@ -33,11 +33,6 @@ FOLDS = 3
 QUICK = {"epochs": 1, "allow_collapse": True}
 
 
-@pytest.fixture(scope="module")
-def csv(tmp_path_factory):
-    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
-
-
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("ADAPTOX_CACHE", str(tmp_path / "cache"))

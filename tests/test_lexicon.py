@@ -31,11 +31,6 @@ EVEN = np.ones(len(TEXTS))
 CLOSE = 1e-4
 
 
-@pytest.fixture(scope="module")
-def csv(tmp_path_factory):
-    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
-
-
 def config_of(base, csv, folds=0, **lexicon):
     quick = {"epochs": 2, "allow_collapse": True}
     chosen = {"grams": ["words", "characters"], **lexicon}

@@ -56,11 +56,6 @@ def make(base: Path, data: Path, out: Path, **changes: object) -> studies.StudyS
 
 
 @pytest.fixture(scope="module")
-def csv(tmp_path_factory):
-    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
-
-
-@pytest.fixture(scope="module")
 def done(tiny_bert, csv, tmp_path_factory):
     """A study of two runs over two seeds, one of which fails."""
     out = tmp_path_factory.mktemp("study") / "out"

@@ -20,11 +20,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def csv(tmp_path_factory):
-    return tiny.write_csv(tmp_path_factory.mktemp("data") / "rows.csv", tiny.texts())
-
-
 @pytest.fixture(autouse=True)
 def plain(monkeypatch):
     """No page, and no cluster but our own."""
