@@ -21,6 +21,7 @@ import seeds as benchmark
 from kept_scores import Voice
 
 from adaptox import evaluate
+from adaptox.config import Config, parse
 from adaptox.errors import AdaptoxError, InputError
 from adaptox.evaluate import ScoredRows
 from adaptox.report.phrases import listed
@@ -39,6 +40,7 @@ def run(results: Sequence[Path], recipe: str, rows: Mapping[str, ScoredRows]) ->
 
     Raises:
         InputError: no such result or recipe, one of other rows or settings, or a seed that is there twice.
+        ConfigError: settings of another version.
     """
     told = [benchmark.read_result(folder / benchmark.RESULT) for folder in results]
     found = [_named(one, recipe, folder) for one, folder in zip(told, results, strict=True)]
@@ -77,9 +79,9 @@ def _named(told: Mapping[str, Any], recipe: str, folder: Path) -> Mapping[str, A
     return known[recipe]
 
 
-def _settings(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a recipe is: its settings without the seed and the name of the run."""
-    return {key: value for key, value in recipe["config"].items() if key not in ("name", "seed")}
+def _settings(recipe: Mapping[str, Any]) -> Config:
+    """Give what a recipe is: its settings, without the seed and the name of the run."""
+    return parse(recipe["config"]).model_copy(update={"name": "", "seed": 0})
 
 
 def main() -> None:

@@ -442,6 +442,11 @@ def test_the_licences_of_a_teacher_bind_what_it_teaches(tiny_bert, toxic_bert, c
     for model in (bundle, str(toxic_bert)):
         lesson = make_lesson(config_of(tiny_bert, csv, kind="model", model=model), tmp_path / "teacher", True)
         assert report(lesson)["licences"] == ["unknown"]
+    # Of an ensemble, it is its networks' bases that bring some along.
+    quick = {"members": ["settings"], "folds": 2}
+    lesson = make_lesson(config_of(bundle, csv, **quick), tmp_path / "ensemble")
+    assert report(lesson)["licences"] == ["unknown"]
+    assert report(make_lesson(config_of(bundle, csv), tmp_path / "words"))["licences"] == []
     # As a teacher under terms of its own would have it.
     told = {**report(lesson), "licences": ["CC-BY-NC-4.0"]}
     (lesson.folder / "teacher.json").write_text(json.dumps(told))

@@ -100,7 +100,10 @@ def test_an_earlier_result_of_other_rows_or_none_is_refused(before):
 def result(folder, numbers, rows=ROWS, epochs=3):
     """Write what seeds of a recipe said, the odd ones better than the even ones."""
     folder.mkdir()
-    recipe = {"name": "all", "config": {"name": f"all-s{numbers[0]}", "seed": numbers[0], "epochs": epochs}}
+    recipe = {
+        "name": "all",
+        "config": {"name": f"all-s{numbers[0]}", "seed": numbers[0], "train": {"epochs": epochs}},
+    }
     told = {"study": "best", "panels": [], "hardware": "two cores", "commit": {"runs": folder.name}}
     (folder / "seeds.json").write_text(json.dumps({**told, "recipes": [recipe]}))
     said = {

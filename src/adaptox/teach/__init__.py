@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from adaptox.teach.asking import Cost
+from adaptox.teach.crossfit import bases
 from adaptox.teach.faults import doubted_labels, need_cleanlab
 from adaptox.teach.folds import CrossFit, Fold, Held, folds_key, is_scored, lay_out_folds, settled, watched
 from adaptox.teach.judging import Judged, judge_members
@@ -20,6 +21,7 @@ __all__ = [
     "Judged",
     "Taught",
     "ask_teacher",
+    "bases",
     "conversation_key",
     "count_calls",
     "doubted_labels",

@@ -91,6 +91,15 @@ def _check_classes(labelled: Sequence[Example], labels: Sequence[str]) -> None:
             )
 
 
+def bases(config: Config) -> list[str]:
+    """Name what the networks of an ensemble start from, each once.
+
+    Raises:
+        ConfigError: a member that is neither known nor a settings file.
+    """
+    return list(dict.fromkeys(one.base.name for _, one in _members(config) if isinstance(one, Config)))
+
+
 def _members(config: Config) -> list[tuple[str, Config | Grams]]:
     """Lay out the members: words once, networks once for each seed."""
     found: list[tuple[str, Config | Grams]] = []
