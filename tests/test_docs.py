@@ -219,7 +219,7 @@ def seeds(verdict):
 def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs, verdict, words):
     results = checkout / "docs" / "results"
     write(results / render_docs.HEADLINE / "metrics.json", metrics(0.85))
-    write(results / "study-best" / "seeds.json", seeds(verdict))
+    write(results / "study-best-all" / "seeds.json", seeds(verdict))
     pages = render_docs.pages(checkout)
     assert "**AUPRC .870 [.850–.890]** and F1 .870 [.850–.890], the means of 2 seeds" in block(pages, "headline")
     assert "over seeds and families of prompts that repeat one another" in block(pages, "headline")
@@ -244,7 +244,7 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     other["folds"] = {"auprc": interval(0.02), "f1": interval(0.03)}
     now = {"base": {"name": "runs/new"}, "seed": 0, "train": {"patience": 3}, "sources": [1]}
     found["recipes"][0] |= {"against": other, "config": now}
-    write(checkout / "docs" / "results" / "study-best" / "seeds.json", found)
+    write(checkout / "docs" / "results" / "study-best-all" / "seeds.json", found)
     told = block(render_docs.pages(checkout), "best")
     assert 'LoRA from new, less the same with `base.name = "runs/old"` (2 seeds, abc), on F: AUPRC +.010' in told
     assert "(better; p .040 after Holm), F1 +.010 [-.010 to +.030] (worse; p .040 after Holm); on folds" in told
@@ -255,6 +255,28 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     assert (
         "LoRA from old, the mean of all tokens in every stage, less the same without (2 seeds, abc), on F" in told
     )
+
+
+def test_all_seeds_of_the_best_recipe_stand_before_the_studies_that_they_are_of(checkout, render_docs):
+    results = checkout / "docs" / "results"
+    write(results / render_docs.HEADLINE / "metrics.json", metrics(0.85))
+    part, whole = seeds("better"), seeds("better")
+    write(results / "study-best" / "seeds.json", part)
+    alone = ("network_alone", "words")
+    told = {key: value for key, value in whole["recipes"][0].items() if key not in alone}
+    write(results / "study-best-all" / "seeds.json", {**whole, "recipes": [{**told, "seeds": [0, 1, 2, 3]}]})
+    pages = render_docs.pages(checkout)
+    assert "the means of 4 seeds" in block(pages, "headline")
+    found = block(pages, "best")
+    assert "Networks with words (LoRA, 2 seeds) rank better than the same alone" in found
+    assert [line.split(" | ")[:2] for line in found.splitlines() if line.startswith("| LoRA")] == [
+        ["| LoRA from minilm-prompts, with words", "4"],
+        ["| LoRA from minilm-prompts, with words, the seeds together", "4 as one"],
+        ["| LoRA from minilm-prompts, the first five, the network alone", "2"],
+        ["| LoRA from minilm-prompts, the first five, with words", "2"],
+        ["| LoRA from minilm-prompts, the first five, with words, the seeds together", "2 as one"],
+    ]
+    assert "the first five" not in block(pages, "recipes")
 
 
 def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render_docs):
