@@ -31,7 +31,7 @@ from adaptox.decide.squash import logit
 from adaptox.errors import AdaptoxError, InputError
 from adaptox.evaluate import ScoredRows, interval_json
 from adaptox.evaluate.resample import draw_weights, interval
-from adaptox.records import BoolArray, FloatArray
+from adaptox.records import BoolArray, FloatArray, IntArray
 
 PARTS, PARTITIONS = 5, 4
 SEED, RESAMPLES, CONFIDENCE = 0, 2000, 0.95
@@ -88,20 +88,33 @@ class Decided:
         return np.asarray(2 * hits / (flagged + (weights @ truth)[:, None]))
 
 
-def decide(way: Way, rows: ScoredRows, seeds: Sequence[FloatArray]) -> Decided:
+def partitions(rows: ScoredRows) -> list[IntArray]:
+    """Part the families several times: (rows,), the number of each row's part."""
+    found = []
+    for seed in range(PARTITIONS):
+        part_of = np.empty(len(rows.truth), dtype=np.int64)
+        splitter = StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed)
+        for part, (_, left) in enumerate(splitter.split(rows.truth, rows.truth, rows.groups)):
+            part_of[left] = part
+        found.append(part_of)
+    return found
+
+
+def decide(way: Way, truth: BoolArray, seeds: Sequence[FloatArray], parted: Sequence[IntArray]) -> Decided:
     """Decide rows by thresholds that were learned without them.
 
     Args:
         way: to learn a threshold.
-        rows: whose families are kept whole.
+        truth: (rows,).
         seeds: (rows,) probabilities each.
+        parted: (rows,) the number of each row's part, for each partition.
     """
-    truth, flags = rows.truth == 1, []
+    flags = []
     for probs in seeds:
-        for partition in range(PARTITIONS):
+        for part_of in parted:
             found = np.zeros(len(truth))
-            splitter = StratifiedGroupKFold(PARTS, shuffle=True, random_state=partition)
-            for learned, left in splitter.split(probs, truth, rows.groups):
+            for part in range(PARTS):
+                learned, left = part_of != part, part_of == part
                 found[left] = way(probs[learned], truth[learned], probs[left])
             flags.append(found)
     return Decided(np.stack(flags, axis=1))
@@ -119,14 +132,15 @@ def run(results: Sequence[Path], rows: ScoredRows) -> dict[str, Any]:
     """
     told: list[dict[str, Any]] = []
     whole: dict[str, list[FloatArray]] = {name: [] for name in WAYS}
-    truth, weights = rows.truth == 1, np.concatenate(list(draw_weights(rows.groups, RESAMPLES, SEED)))
+    parted, truth = partitions(rows), rows.truth == 1
+    weights = np.concatenate(list(draw_weights(rows.groups, RESAMPLES, SEED)))
     for folder in results:
         kept = kept_scores.read(folder / kept_scores.FILE)
         if kept.rows["folds"] != kept_scores.rows_sha256(rows):
             raise InputError(f"{folder}: expected scores of the same rows as this run, got others")
         for recipe, seeds in kept.probs.items():
             probs = [parts["folds"] for parts in seeds.values()]
-            decided = {name: decide(way, rows, probs) for name, way in WAYS.items()}
+            decided = {name: decide(way, truth, probs, parted) for name, way in WAYS.items()}
             told.append({"study": folder.name, "recipe": recipe, **_told(decided, truth, weights)})
             for name, one in decided.items():
                 whole[name].append(one.flags)

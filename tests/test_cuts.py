@@ -52,7 +52,7 @@ def test_no_row_has_a_say_in_the_threshold_that_decides_it():
         return others >= 0.5
 
     probs = np.arange(400) / 400
-    decided = cuts.decide(way, ROWS, [probs])
+    decided = cuts.decide(way, TRUTH == 1, [probs], cuts.partitions(ROWS))
     assert decided.flags.tolist() == [[float(at >= 200)] * cuts.PARTITIONS for at in range(400)]
     families = dict(zip(probs, ROWS.groups, strict=True))
     for seen, left in learned:
