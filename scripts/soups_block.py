@@ -13,6 +13,7 @@ from adaptox.report.phrases import p_value, signed, signed_bracket
 
 _FILES = {
     "soups-best.json": "All parameters from *prompts*, the best recipe",
+    "soups-best-more.json": "The same from another training of *prompts*, the four more seeds",
     "soups.json": "All parameters from `minilm-prompts`",
 }
 _SIDES = {"network_alone": "alone", "with_words": "with words"}
