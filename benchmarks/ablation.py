@@ -16,7 +16,6 @@ share the work; two that differ in words alone share their networks, and belong 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from typing import Any
 
 import kept_logits
 import levers
+import result_file
 from changes import RESAMPLES, Change, read_changes
 from kept_logits import Kept
 
@@ -207,8 +207,7 @@ def main() -> None:
         metrics = next(iter(found[change.name].result.slices.values())).metrics
         print(f"{change.name:28}" + "".join(f"{name} {metrics[name].value:.3f}  " for name in METRICS), flush=True)
     if given.out is not None:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(content(changes, found), indent=2) + "\n", encoding="utf-8")
+        result_file.write(given.out, content(changes, found))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
 
+import result_file
 import torch
 
 from adaptox import config, model, sources, train
@@ -140,8 +141,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="result file")
     given = parser.parse_args()
     result = run(given.data, given.batches, given.repeats)
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    result_file.write(given.out, result)
     print(json.dumps(result["kinds"], indent=2))
 
 

@@ -10,13 +10,13 @@ said is kept by benchmarks/seeds.py; here it is put together, on the same draws 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import kept_scores
+import result_file
 import seeds as benchmark
 from kept_scores import Voice
 
@@ -94,12 +94,9 @@ def main() -> None:
     given = parser.parse_args()
     try:
         _, voice = benchmark.voices(given.rows)
-        result = run(given.results, given.recipe, voice.rows)
+        result_file.write(given.out, run(given.results, given.recipe, voice.rows))
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    print(f"wrote {given.out}")
 
 
 if __name__ == "__main__":

@@ -10,15 +10,14 @@ last fifth, and F1 is that of all rows. The test split has no part in this.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import kept_scores
 import numpy as np
+import result_file
 import seeds as benchmark
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
@@ -76,16 +75,10 @@ WAYS: Mapping[str, Way] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a way decided: (rows, seeds x partitions) flags, seed by seed."""
-
-    flags: FloatArray
-
-    def f1(self, truth: BoolArray, weights: FloatArray) -> FloatArray:
-        """Give F1 of (draws, rows) weights: (draws, seeds x partitions)."""
-        hits, flagged = weights @ (self.flags * truth[:, None]), weights @ self.flags
-        return np.asarray(2 * hits / (flagged + (weights @ truth)[:, None]))
+def f1(flags: FloatArray, truth: BoolArray, weights: FloatArray) -> FloatArray:
+    """Give F1 of (rows, seeds x partitions) decisions under (draws, rows) weights: (draws, seeds x partitions)."""
+    hits, flagged = weights @ (flags * truth[:, None]), weights @ flags
+    return np.asarray(2 * hits / (flagged + (weights @ truth)[:, None]))
 
 
 def partitions(rows: ScoredRows) -> list[IntArray]:
@@ -100,7 +93,7 @@ def partitions(rows: ScoredRows) -> list[IntArray]:
     return found
 
 
-def decide(way: Way, truth: BoolArray, seeds: Sequence[FloatArray], parted: Sequence[IntArray]) -> Decided:
+def decide(way: Way, truth: BoolArray, seeds: Sequence[FloatArray], parted: Sequence[IntArray]) -> FloatArray:
     """Decide rows by thresholds that were learned without them.
 
     Args:
@@ -108,6 +101,9 @@ def decide(way: Way, truth: BoolArray, seeds: Sequence[FloatArray], parted: Sequ
         truth: (rows,).
         seeds: (rows,) probabilities each.
         parted: (rows,) the number of each row's part, for each partition.
+
+    Returns:
+        (rows, seeds x partitions), 1 for a row that is flagged; seed by seed.
     """
     flags = []
     for probs in seeds:
@@ -117,7 +113,7 @@ def decide(way: Way, truth: BoolArray, seeds: Sequence[FloatArray], parted: Sequ
                 learned, left = part_of != part, part_of == part
                 found[left] = way(probs[learned], truth[learned], probs[left])
             flags.append(found)
-    return Decided(np.stack(flags, axis=1))
+    return np.stack(flags, axis=1)
 
 
 def run(results: Sequence[Path], rows: ScoredRows) -> dict[str, Any]:
@@ -143,12 +139,12 @@ def run(results: Sequence[Path], rows: ScoredRows) -> dict[str, Any]:
             decided = {name: decide(way, truth, probs, parted) for name, way in WAYS.items()}
             told.append({"study": folder.name, "recipe": recipe, **_told(decided, truth, weights)})
             for name, one in decided.items():
-                whole[name].append(one.flags)
-    together = {name: Decided(np.concatenate(flags, axis=1)) for name, flags in whole.items()}
+                whole[name].append(one)
+    together = {name: np.concatenate(flags, axis=1) for name, flags in whole.items()}
     return {
         "n": len(truth),
         "positives": int(truth.sum()),
-        "seeds": together[next(iter(WAYS))].flags.shape[1] // PARTITIONS,
+        "seeds": together[next(iter(WAYS))].shape[1] // PARTITIONS,
         "together": _told(together, truth, weights),
         "recipes": told,
         "parts": PARTS,
@@ -161,11 +157,11 @@ def run(results: Sequence[Path], rows: ScoredRows) -> dict[str, Any]:
     }
 
 
-def _told(decided: Mapping[str, Decided], truth: BoolArray, weights: FloatArray) -> dict[str, Any]:
+def _told(decided: Mapping[str, FloatArray], truth: BoolArray, weights: FloatArray) -> dict[str, Any]:
     """Give each way's F1, mean over seeds, and what it is beyond the first, with intervals over families."""
     once = np.ones((1, len(truth)))
-    points = {name: one.f1(truth, once)[0] for name, one in decided.items()}
-    draws = {name: one.f1(truth, weights).mean(axis=1) for name, one in decided.items()}
+    points = {name: f1(one, truth, once)[0] for name, one in decided.items()}
+    draws = {name: f1(one, truth, weights).mean(axis=1) for name, one in decided.items()}
     first = next(iter(decided))
     ways = {}
     for name, values in points.items():
@@ -188,11 +184,9 @@ def main() -> None:
     given = parser.parse_args()
     try:
         _, voice = benchmark.voices(given.rows)
-        result = run(given.results, voice.rows["folds"])
+        result_file.write(given.out, run(given.results, voice.rows["folds"]))
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
-    given.out.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    print(f"wrote {given.out}")
 
 
 if __name__ == "__main__":

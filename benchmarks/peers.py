@@ -34,6 +34,7 @@ from collections.abc import Sequence
 from importlib.metadata import distributions, version
 from pathlib import Path
 
+import result_file
 from contest import Measured, read_answer, write_rows
 from contestants import CONTESTANTS, SETFIT_CHOSEN, Rows
 
@@ -229,8 +230,7 @@ def main() -> None:
             "compared": compared(ours, others, config),
             "versions": _versions(),
         }
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        result_file.write(given.out, content)
 
 
 if __name__ == "__main__":

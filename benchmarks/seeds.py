@@ -24,6 +24,7 @@ from typing import Any
 
 import kept_scores
 import numpy as np
+import result_file
 from kept_scores import Kept, Voice
 
 from adaptox import decide, evaluate
@@ -289,10 +290,9 @@ def main() -> None:
     try:
         result, kept = run(given.study, given.before, given.recipe)
         kept_scores.write(given.out.with_name(kept_scores.FILE), kept)
+        result_file.write(given.out, result)
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
-    given.out.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    print(f"wrote {given.out}")
 
 
 if __name__ == "__main__":

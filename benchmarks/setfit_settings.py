@@ -10,7 +10,6 @@ is never read. A network is trained once for all heads that are fitted to it.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import result_file
 from contestants import Rows, SetFitSettings, teach_setfit_body
 from peers import data_of
 from sklearn.linear_model import LogisticRegression
@@ -93,8 +93,7 @@ def main() -> None:
         "hardware": evaluate.hardware(),
         "commit": evaluate.commit(),
     }
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    result_file.write(given.out, content)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import result_file
 import seeds as benchmark
 import torch
 from kept_scores import Voice
@@ -229,12 +230,9 @@ def main() -> None:
         parser.error("--sizes: expected 1 first, which the others are compared with")
     try:
         work = given.work or Path("runs/soups") / given.study.name / given.name
-        result = run(Members.of(given.study, given.name, work), given.sizes)
+        result_file.write(given.out, run(Members.of(given.study, given.name, work), given.sizes))
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
-    given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    print(f"wrote {given.out}")
 
 
 if __name__ == "__main__":

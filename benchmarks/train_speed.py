@@ -17,7 +17,6 @@ three, in another order than the one before; a ratio compares runs of the same r
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import sys
 import tempfile
@@ -30,6 +29,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import result_file
 import torch
 import transformers
 from transformers import (
@@ -265,8 +265,7 @@ def main() -> None:
     runs = measure(data, settings, given.repeats)
     print_table(data, runs)
     if given.out is not None:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(result_json(data, settings, runs), indent=2) + "\n", encoding="utf-8")
+        result_file.write(given.out, result_json(data, settings, runs))
 
 
 def _ratio(runs: dict[str, list[Run]], name: str) -> Spread:

@@ -53,7 +53,7 @@ def test_no_row_has_a_say_in_the_threshold_that_decides_it():
 
     probs = np.arange(400) / 400
     decided = cuts.decide(way, TRUTH == 1, [probs], cuts.partitions(ROWS))
-    assert decided.flags.tolist() == [[float(at >= 200)] * cuts.PARTITIONS for at in range(400)]
+    assert decided.tolist() == [[float(at >= 200)] * cuts.PARTITIONS for at in range(400)]
     families = dict(zip(probs, ROWS.groups, strict=True))
     for seen, left in learned:
         assert not {families[one] for one in seen} & {families[one] for one in left}
@@ -61,10 +61,10 @@ def test_no_row_has_a_say_in_the_threshold_that_decides_it():
 
 
 def test_f1_is_that_of_weighted_rows():
-    decided = cuts.Decided(np.array([[1.0], [1.0], [0.0], [1.0]]))
+    flags = np.array([[1.0], [1.0], [0.0], [1.0]])
     truth = np.array([True, False, True, True])
-    assert decided.f1(truth, np.ones((1, 4)))[0, 0] == pytest.approx(2 * 2 / (3 + 3))
-    assert decided.f1(truth, np.array([[1.0, 0, 0, 1]]))[0, 0] == 1
+    assert cuts.f1(flags, truth, np.ones((1, 4)))[0, 0] == pytest.approx(2 * 2 / (3 + 3))
+    assert cuts.f1(flags, truth, np.array([[1.0, 0, 0, 1]]))[0, 0] == 1
 
 
 def test_scores_of_other_rows_are_refused(result):

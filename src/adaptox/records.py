@@ -173,7 +173,7 @@ class Origin:
     """Where examples came from.
 
     Attributes:
-        reader: the reader's name.
+        reader: the reader's name; ``base`` or ``teacher`` for data that a model brings along.
         location: hub id or path, as the user gave it.
         licence: SPDX name or a sentence; ``unknown`` where the data does not say.
         url: the data set's page, or empty.

@@ -179,7 +179,7 @@ class Moderator:
         """Score texts and conversations.
 
         Args:
-            inputs: each a text, or a list of messages in OpenAI's chat form.
+            inputs: each a text, or a list of messages in the chat form of OpenAI or ShareGPT.
             ids: one for each input; positions if absent.
             progress: told how many are done.
 

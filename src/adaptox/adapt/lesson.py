@@ -148,9 +148,9 @@ def _licences(config: Config) -> Sequence[str]:
     if config.teach.kind in ("moderation", "chat"):
         return [f"the terms of {config.teach.url}"]
     if config.teach.kind == "model":
-        return needs.licences(config.teach.model) or ["unknown"]
+        return [one.licence for one in needs.origins("teacher", config.teach.model)] or ["unknown"]
     if config.teach.kind == "crossfit":
-        return sorted({licence for base in teach.bases(config) for licence in needs.licences(base)})
+        return sorted({one.licence for base in teach.bases(config) for one in needs.origins("base", base)})
     return []
 
 

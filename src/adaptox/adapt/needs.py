@@ -11,6 +11,7 @@ from adaptox import bundle as bundles
 from adaptox import model
 from adaptox.config import Config, parse
 from adaptox.errors import ConfigError
+from adaptox.records import Origin
 from adaptox.teach import lessons
 
 
@@ -54,27 +55,23 @@ def _chosen(trained: dict[str, Any]) -> dict[str, Any]:
         return trained
 
 
-def licences(name: str) -> tuple[str, ...]:
-    """Give the licences that a bundle or a teacher's scores hand on; none for a model that names none itself.
+def origins(role: str, name: str) -> tuple[Origin, ...]:
+    """Say what a bundle or a teacher's scores learned from, one entry a licence: it binds what they teach, too.
+
+    Args:
+        role: what the model is here, ``base`` or ``teacher``.
+        name: of the model; one that names no licence itself has no entry.
 
     Raises:
         BundleError: the bundle is damaged.
         DataError: the teacher's folder is.
     """
     if name and lessons.is_lesson(Path(name)):
-        return lessons.licences(Path(name))
+        return tuple(Origin(role, name, licence, "", "", 0) for licence in lessons.licences(Path(name)))
     manifest = _manifest(name)
-    return manifest.licences if manifest else ()
-
-
-def data_sha256(name: str) -> str:
-    """Give the hash of what a bundle learned from; empty for others.
-
-    Raises:
-        BundleError: the bundle is damaged.
-    """
-    manifest = _manifest(name)
-    return manifest.data_sha256 if manifest else ""
+    if manifest is None:
+        return ()
+    return tuple(Origin(role, name, licence, "", manifest.data_sha256, 0) for licence in manifest.licences)
 
 
 def model_sha256(name: str) -> str:

@@ -165,12 +165,8 @@ def _part(data: Data, config: Config) -> str:
 
 def _model_origins(config: Config) -> tuple[Origin, ...]:
     """Name the licences that base and teacher bring along: what they learned from taught these weights, too."""
-    named = {"base": config.base.name, "teacher": config.distill.teacher if config.distill.targets else ""}
-    return tuple(
-        Origin(role, name, licence, "", needs.data_sha256(name), 0)
-        for role, name in named.items()
-        for licence in needs.licences(name)
-    )
+    teacher = config.distill.teacher if config.distill.targets else ""
+    return (*needs.origins("base", config.base.name), *needs.origins("teacher", teacher))
 
 
 def _notes(data: Data, config: Config, collapse: Collapse | None) -> tuple[str, ...]:

@@ -44,8 +44,8 @@ class ColumnMap(Section):
     """Column of messages in OpenAI's chat form or ShareGPT's (a list, or JSON text). developer counts as system;
     messages of tools, and those without content, are left out."""
     labels: dict[str, str] = {}
-    """Our label name → column holding 0 or 1 (an empty cell is unknown); left out, columns that are named as our
-    labels are, and for toxicity a usual one such as toxic. A field of an object is a column, such as
+    """Our label name → column holding 0 or 1, or no and yes (an empty cell is unknown); left out, columns that are
+    named as our labels are, and for toxicity a usual one such as toxic. A field of an object is a column, such as
     labels.toxicity; if none is named and none is found, those of `labels` are taken, and of `teacher`."""
     teacher: dict[str, str] = {}
     """Our label name → column holding a score in [0, 1] (an empty cell is unknown)."""
