@@ -1,7 +1,8 @@
 """Kept scores of many seeds → which way to learn a threshold decides rows best that it was not learned from.
 
 On rows left out of folds alone: calibration and threshold are learned on four fifths of the families and decide the
-last fifth, and F1 is that of all rows. The test split has no part in this.
+last fifth; F1 and log loss are those of all rows. Then each fourteenth of the families decides the next, which is
+how few rows a small validation part has. The test split has no part in this.
 
     python benchmarks/cuts.py docs/results/study-best docs/results/study-best-more docs/results/study-best-lora
         --rows runs/study-best-more/runs/all-s5 --out docs/results/cuts.json
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,58 +22,57 @@ import numpy as np
 import result_file
 import seeds as benchmark
 from sklearn.isotonic import IsotonicRegression
-from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 from adaptox import evaluate
-from adaptox.decide.calibrate import fit_platt
-from adaptox.decide.policies import best_expected_f1, best_f1
-from adaptox.decide.squash import logit
+from adaptox.decide import Calibration, best_expected_f1, best_f1, fit_beta, fit_platt, logit
 from adaptox.errors import AdaptoxError, InputError
 from adaptox.evaluate import ScoredRows, interval_json
 from adaptox.evaluate.resample import draw_weights, interval
 from adaptox.records import BoolArray, FloatArray, IntArray
 
-PARTS, PARTITIONS = 5, 4
+PARTS, FEW_PARTS, PARTITIONS = 5, 14, 4
 SEED, RESAMPLES, CONFIDENCE = 0, 2000, 0.95
-_TINY = 1e-9
-
-# Probabilities and truth to learn from, and probabilities to decide → decisions.
-Way = Callable[[FloatArray, BoolArray, FloatArray], BoolArray]
+# No probability is surer than this where log loss is taken: a step of isotonic calibration may say 0 or 1.
+_SUREST = 1e-6
 
 
-def _platt(probs: FloatArray, truth: BoolArray, others: FloatArray) -> BoolArray:
-    calibration = fit_platt(logit(probs), truth)
-    cut = best_expected_f1(calibration.probs(logit(probs)), truth)
-    return calibration.probs(logit(others)) >= cut
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to learn a threshold: calibration, and then a cut, both on the same rows.
+
+    Attributes:
+        calibrate: probabilities and truth to learn from, and others → the same and the others, calibrated.
+        cut: probabilities and truth → a threshold.
+    """
+
+    calibrate: Callable[[FloatArray, BoolArray, FloatArray], tuple[FloatArray, FloatArray]]
+    cut: Callable[[FloatArray, BoolArray], float] = best_expected_f1
 
 
-def _beta(probs: FloatArray, truth: BoolArray, others: FloatArray) -> BoolArray:
-    """Beta calibration (Kull, Silva Filho and Flach, AISTATS 2017): a slope for either end of the scale."""
-    plain = LogisticRegression(C=np.inf, max_iter=1000).fit(_ends(probs), truth)
-    cut = best_expected_f1(plain.predict_proba(_ends(probs))[:, 1], truth)
-    return np.asarray(plain.predict_proba(_ends(others))[:, 1] >= cut)
+def _by(fit: Callable[[FloatArray, BoolArray], Calibration]) -> Way:
+    def calibrate(probs: FloatArray, truth: BoolArray, others: FloatArray) -> tuple[FloatArray, FloatArray]:
+        found = fit(logit(probs), truth)
+        return found.probs(logit(probs)), found.probs(logit(others))
+
+    return Way(calibrate)
 
 
-def _ends(probs: FloatArray) -> FloatArray:
-    return np.stack([np.log(np.clip(probs, _TINY, 1)), -np.log(np.clip(1 - probs, _TINY, 1))], axis=1)
-
-
-def _isotonic(probs: FloatArray, truth: BoolArray, others: FloatArray) -> BoolArray:
+def _isotonic(probs: FloatArray, truth: BoolArray, others: FloatArray) -> tuple[FloatArray, FloatArray]:
     steps = IsotonicRegression(out_of_bounds="clip").fit(probs, truth)
-    return np.asarray(steps.predict(others) >= best_expected_f1(steps.predict(probs), truth))
+    return steps.predict(probs), steps.predict(others)
 
 
-def _best(probs: FloatArray, truth: BoolArray, others: FloatArray) -> BoolArray:
-    return others >= best_f1(probs, truth)
+def _as_they_are(probs: FloatArray, truth: BoolArray, others: FloatArray) -> tuple[FloatArray, FloatArray]:
+    return probs, others
 
 
 # The first is what `threshold` does by default, and what the others are compared with.
 WAYS: Mapping[str, Way] = {
-    "platt, best expected F1": _platt,
-    "beta, best expected F1": _beta,
-    "isotonic, best expected F1": _isotonic,
-    "best F1": _best,
+    "platt, best expected F1": _by(fit_platt),
+    "beta, best expected F1": _by(fit_beta),
+    "isotonic, best expected F1": Way(_isotonic),
+    "best F1": Way(_as_they_are, best_f1),
 }
 
 
@@ -81,19 +82,40 @@ def f1(flags: FloatArray, truth: BoolArray, weights: FloatArray) -> FloatArray:
     return np.asarray(2 * hits / (flagged + (weights @ truth)[:, None]))
 
 
-def partitions(rows: ScoredRows) -> list[IntArray]:
+def partitions(rows: ScoredRows, parts: int = PARTS) -> list[IntArray]:
     """Part the families several times: (rows,), the number of each row's part."""
     found = []
     for seed in range(PARTITIONS):
         part_of = np.empty(len(rows.truth), dtype=np.int64)
-        splitter = StratifiedGroupKFold(PARTS, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(parts, shuffle=True, random_state=seed)
         for part, (_, left) in enumerate(splitter.split(rows.truth, rows.truth, rows.groups)):
             part_of[left] = part
         found.append(part_of)
     return found
 
 
-def decide(way: Way, truth: BoolArray, seeds: Sequence[FloatArray], parted: Sequence[IntArray]) -> FloatArray:
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Rows decided by thresholds that were learned without them, seed by seed and partition by partition.
+
+    Attributes:
+        flags: (rows, seeds x partitions), 1 for a row that is flagged.
+        losses: of the same shape, the log loss of a row's calibrated probability.
+    """
+
+    flags: FloatArray
+    losses: FloatArray
+
+    @classmethod
+    def together(cls, many: Sequence[Decided]) -> Decided:
+        """Put the seeds of several recipes beside each other."""
+        flags, losses = [one.flags for one in many], [one.losses for one in many]
+        return cls(np.concatenate(flags, axis=1), np.concatenate(losses, axis=1))
+
+
+def decide(
+    way: Way, truth: BoolArray, seeds: Sequence[FloatArray], parted: Sequence[IntArray], few: bool = False
+) -> Decided:
     """Decide rows by thresholds that were learned without them.
 
     Args:
@@ -101,19 +123,22 @@ def decide(way: Way, truth: BoolArray, seeds: Sequence[FloatArray], parted: Sequ
         truth: (rows,).
         seeds: (rows,) probabilities each.
         parted: (rows,) the number of each row's part, for each partition.
-
-    Returns:
-        (rows, seeds x partitions), 1 for a row that is flagged; seed by seed.
+        few: learn on one part, and decide another; if not, learn on all parts but the one that is decided.
     """
-    flags = []
+    flags, losses = [], []
     for probs in seeds:
         for part_of in parted:
-            found = np.zeros(len(truth))
-            for part in range(PARTS):
-                learned, left = part_of != part, part_of == part
-                found[left] = way(probs[learned], truth[learned], probs[left])
+            found, calibrated = np.zeros(len(truth)), np.zeros(len(truth))
+            parts = int(part_of.max()) + 1
+            for part in range(parts):
+                left = part_of == part
+                learned = part_of == (part + 1) % parts if few else ~left
+                seen, calibrated[left] = way.calibrate(probs[learned], truth[learned], probs[left])
+                found[left] = calibrated[left] >= way.cut(seen, truth[learned])
+            sure = np.clip(calibrated, _SUREST, 1 - _SUREST)
             flags.append(found)
-    return np.stack(flags, axis=1)
+            losses.append(-np.log(np.where(truth, sure, 1 - sure)))
+    return Decided(np.stack(flags, axis=1), np.stack(losses, axis=1))
 
 
 def run(results: Sequence[Path], rows: ScoredRows) -> dict[str, Any]:
@@ -126,27 +151,22 @@ def run(results: Sequence[Path], rows: ScoredRows) -> dict[str, Any]:
     Raises:
         InputError: a result of other rows.
     """
-    told: list[dict[str, Any]] = []
-    whole: dict[str, list[FloatArray]] = {name: [] for name in WAYS}
-    parted, truth = partitions(rows), rows.truth == 1
-    weights = np.concatenate(list(draw_weights(rows.groups, RESAMPLES, SEED)))
-    for folder in results:
-        kept = kept_scores.read(folder / kept_scores.FILE)
+    said = {folder: kept_scores.read(folder / kept_scores.FILE) for folder in results}
+    for folder, kept in said.items():
         if kept.rows["folds"] != kept_scores.rows_sha256(rows):
             raise InputError(f"{folder}: expected scores of the same rows as this run, got others")
-        for recipe, seeds in kept.probs.items():
-            probs = [parts["folds"] for parts in seeds.values()]
-            decided = {name: decide(way, truth, probs, parted) for name, way in WAYS.items()}
-            told.append({"study": folder.name, "recipe": recipe, **_told(decided, truth, weights)})
-            for name, one in decided.items():
-                whole[name].append(one)
-    together = {name: np.concatenate(flags, axis=1) for name, flags in whole.items()}
+    recipes = {
+        (folder.name, recipe): [parts["folds"] for parts in seeds.values()]
+        for folder, kept in said.items()
+        for recipe, seeds in kept.probs.items()
+    }
+    weights = np.concatenate(list(draw_weights(rows.groups, RESAMPLES, SEED)))
     return {
-        "n": len(truth),
-        "positives": int(truth.sum()),
-        "seeds": together[next(iter(WAYS))].shape[1] // PARTITIONS,
-        "together": _told(together, truth, weights),
-        "recipes": told,
+        "n": len(rows.truth),
+        "positives": int(rows.truth.sum()),
+        "seeds": sum(len(probs) for probs in recipes.values()),
+        **_compared(recipes, rows, weights, partitions(rows)),
+        "few": {"parts": FEW_PARTS, **_compared(recipes, rows, weights, partitions(rows, FEW_PARTS), few=True)},
         "parts": PARTS,
         "partitions": PARTITIONS,
         "resamples": RESAMPLES,
@@ -157,22 +177,53 @@ def run(results: Sequence[Path], rows: ScoredRows) -> dict[str, Any]:
     }
 
 
-def _told(decided: Mapping[str, FloatArray], truth: BoolArray, weights: FloatArray) -> dict[str, Any]:
-    """Give each way's F1, mean over seeds, and what it is beyond the first, with intervals over families."""
+def _compared(
+    recipes: Mapping[tuple[str, str], Sequence[FloatArray]],
+    rows: ScoredRows,
+    weights: FloatArray,
+    parted: Sequence[IntArray],
+    few: bool = False,
+) -> dict[str, Any]:
+    """Compare the ways on every recipe, and on all of them together."""
+    truth, told = rows.truth == 1, []
+    whole: dict[str, list[Decided]] = {name: [] for name in WAYS}
+    for (study, recipe), probs in recipes.items():
+        decided = {name: decide(way, truth, probs, parted, few) for name, way in WAYS.items()}
+        told.append({"study": study, "recipe": recipe, **_told(decided, truth, weights)})
+        for name, one in decided.items():
+            whole[name].append(one)
+    together = {name: Decided.together(many) for name, many in whole.items()}
+    return {"together": _told(together, truth, weights), "recipes": told}
+
+
+def _told(decided: Mapping[str, Decided], truth: BoolArray, weights: FloatArray) -> dict[str, Any]:
+    """Give each way's F1 and log loss, means over seeds, and both beside the first's, with intervals over families.
+
+    More F1 is better, and less log loss.
+    """
     once = np.ones((1, len(truth)))
-    points = {name: f1(one, truth, once)[0] for name, one in decided.items()}
-    draws = {name: f1(one, truth, weights).mean(axis=1) for name, one in decided.items()}
-    first = next(iter(decided))
-    ways = {}
-    for name, values in points.items():
-        gained, drawn = values - points[first], draws[name] - draws[first]
-        by_seed = gained.reshape(-1, PARTITIONS).mean(axis=1)
-        ways[name] = {
-            "f1": interval_json(interval(float(values.mean()), draws[name], CONFIDENCE)),
-            "gain": interval_json(interval(float(gained.mean()), drawn, CONFIDENCE)),
-            "seeds_better": int((by_seed > 0).sum()),
-        }
+    ways: dict[str, dict[str, Any]] = {name: {} for name in decided}
+    for metric, measure, better in (("f1", _f1, 1), ("log_loss", _log_loss, -1)):
+        points = {name: measure(one, truth, once)[0] for name, one in decided.items()}
+        draws = {name: measure(one, truth, weights).mean(axis=1) for name, one in decided.items()}
+        first = next(iter(decided))
+        for name, values in points.items():
+            gained, drawn = values - points[first], draws[name] - draws[first]
+            by_seed = gained.reshape(-1, PARTITIONS).mean(axis=1)
+            ways[name][metric] = {
+                **interval_json(interval(float(values.mean()), draws[name], CONFIDENCE)),
+                "gain": interval_json(interval(float(gained.mean()), drawn, CONFIDENCE)),
+                "seeds_better": int((better * by_seed > 0).sum()),
+            }
     return {"ways": ways}
+
+
+def _f1(one: Decided, truth: BoolArray, weights: FloatArray) -> FloatArray:
+    return f1(one.flags, truth, weights)
+
+
+def _log_loss(one: Decided, truth: BoolArray, weights: FloatArray) -> FloatArray:
+    return np.asarray(weights @ one.losses / weights.sum(axis=1, keepdims=True))
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ import result_file
 from kept_scores import Kept, Voice
 
 from adaptox import decide, evaluate
-from adaptox.config import ThresholdConfig
+from adaptox.config import ThresholdConfig, parse
 from adaptox.errors import AdaptoxError, InputError
 from adaptox.evaluate import METRICS, ScoredRows, bootstrap, interval_json, rows_from_parquet
 from adaptox.evaluate.metrics import point_metrics
@@ -159,7 +159,7 @@ def _drawn(seeds: Sequence[Measured], part: str, name: str, metric: str) -> Any:
     return mean_draws([one.draws[part][name][METRICS.index(metric)] for one in seeds], SEED)
 
 
-def ensemble(members: Sequence[Voice]) -> Voice:
+def ensemble(members: Sequence[Voice], config: ThresholdConfig) -> Voice:
     """Put several voices together: the mean of their calibrated logits, calibrated anew on folds of train.
 
     Raises:
@@ -174,7 +174,7 @@ def ensemble(members: Sequence[Voice]) -> Voice:
     }
     folds = rows["folds"]
     known = np.ones((len(folds.probs), 1), dtype=np.bool_)
-    decider = decide.fit(folds.probs[:, None], folds.truth[:, None], known, ["target"], ThresholdConfig())
+    decider = decide.fit(folds.probs[:, None], folds.truth[:, None], known, ["target"], config)
     (threshold,) = decider.thresholds
     if threshold.value is None:
         raise InputError("the ensemble has no threshold")
@@ -182,7 +182,7 @@ def ensemble(members: Sequence[Voice]) -> Voice:
     return Voice(calibrated, threshold.value)
 
 
-def _largest(rows: ScoredRows) -> str:
+def largest(rows: ScoredRows) -> str:
     """Name the slice of all rows."""
     return max(rows.slices, key=lambda name: int(rows.slices[name].sum()))
 
@@ -210,8 +210,8 @@ def run(study: Path, before: Path | None = None, recipe: str = "") -> tuple[dict
         now = {number: (pair[1], own) for number, pair, own in zip(numbers, seeds, words, strict=True)}
         rows = seeds[0][0].rows
         heard[one["name"]] = {number: voice for number, (voice, _) in now.items()}
-        main = {part: _largest(rows[part]) for part in PARTS}
-        other = recipe or one["name"]
+        main = {part: largest(rows[part]) for part in PARTS}
+        other, config = recipe or one["name"], parse(one["config"]).threshold
         recipes.append(
             {
                 "name": one["name"],
@@ -221,7 +221,7 @@ def run(study: Path, before: Path | None = None, recipe: str = "") -> tuple[dict
                 "with_words": together(words, rows),
                 "words": gains(words, alone, main),
                 **({"against": against(before, other, now, main)} if before and other in known else {}),
-                "ensemble": together([measure(ensemble([pair[1] for pair in seeds]))], rows),
+                "ensemble": together([measure(ensemble([pair[1] for pair in seeds], config))], rows),
             }
         )
     result = {

@@ -5,6 +5,7 @@ import kept_scores
 import numpy as np
 import pytest
 from kept_scores import Voice
+from sklearn.metrics import log_loss
 
 from adaptox.errors import InputError
 from adaptox.evaluate import ScoredRows
@@ -36,27 +37,41 @@ def test_every_way_is_compared_with_the_default(result):
     (recipe,) = told["recipes"]
     assert (recipe["study"], recipe["recipe"]) == (result.name, "all")
     assert recipe["ways"] == told["together"]["ways"]
-    first = recipe["ways"]["platt, best expected F1"]
-    assert first["gain"] == {"value": 0.0, "low": 0.0, "high": 0.0}
-    for way in recipe["ways"].values():
-        assert way["gain"]["value"] == pytest.approx(way["f1"]["value"] - first["f1"]["value"])
-        assert way["gain"]["low"] <= way["gain"]["value"] <= way["gain"]["high"]
-        assert way["seeds_better"] in (0, 2)
+    assert set(told["few"]["together"]["ways"]) == set(recipe["ways"])
+    for metric in ("f1", "log_loss"):
+        first = recipe["ways"]["platt, best expected F1"][metric]
+        assert first["gain"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+        for way in recipe["ways"].values():
+            told = way[metric]
+            assert told["gain"]["value"] == pytest.approx(told["value"] - first["value"])
+            assert told["gain"]["low"] <= told["gain"]["value"] <= told["gain"]["high"]
+            assert told["seeds_better"] in (0, 2)
 
 
-def test_no_row_has_a_say_in_the_threshold_that_decides_it():
+def test_log_loss_is_that_of_rows_that_were_left_out():
+    (way,) = (cuts.WAYS[name] for name in cuts.WAYS if name.startswith("beta"))
+    decided = cuts.decide(way, TRUTH == 1, [ROWS.probs], cuts.partitions(ROWS))
+    assert decided.losses.shape == (400, cuts.PARTITIONS)
+    raw = log_loss(TRUTH, ROWS.probs)
+    assert 0 < decided.losses.mean() < raw
+
+
+@pytest.mark.parametrize(("few", "share"), [(False, 0.8), (True, 0.2)])
+def test_no_row_has_a_say_in_the_threshold_that_decides_it(few, share):
     learned = []
 
-    def way(probs, truth, others):
+    def calibrate(probs, truth, others):
         learned.append((set(probs), set(others)))
-        return others >= 0.5
+        return probs, others
 
+    way = cuts.Way(calibrate, lambda probs, truth: 0.5)
     probs = np.arange(400) / 400
-    decided = cuts.decide(way, TRUTH == 1, [probs], cuts.partitions(ROWS))
-    assert decided.tolist() == [[float(at >= 200)] * cuts.PARTITIONS for at in range(400)]
+    decided = cuts.decide(way, TRUTH == 1, [probs], cuts.partitions(ROWS), few)
+    assert decided.flags.tolist() == [[float(at >= 200)] * cuts.PARTITIONS for at in range(400)]
     families = dict(zip(probs, ROWS.groups, strict=True))
     for seen, left in learned:
         assert not {families[one] for one in seen} & {families[one] for one in left}
+        assert len(seen) == pytest.approx(400 * share, abs=20)
     assert len(learned) == cuts.PARTS * cuts.PARTITIONS
 
 

@@ -10,11 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sklearn.calibration import _sigmoid_calibration as sklearn_platt
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, fbeta_score, log_loss
 
 from adaptox.config import ThresholdConfig
 from adaptox.config.threshold_section import Policy
 from adaptox.decide import (
+    FEWEST_BENT,
     Calibration,
     Decider,
     LabelThreshold,
@@ -24,6 +26,7 @@ from adaptox.decide import (
     best_expected_f1,
     best_f1,
     fit,
+    fit_beta,
     fit_platt,
     fit_temperature,
     logit,
@@ -138,6 +141,85 @@ def test_platt_survives_classes_that_are_kept_apart_perfectly_within_a_narrow_ra
 def test_logits_that_rank_worse_than_chance_get_no_offset():
     logits, truth = drawn(500)
     assert fit_platt(-logits, truth).offset == 0
+
+
+# A slope for either end
+
+
+def bent(n, low, high, offset=0.0, seed=0):
+    """Logits whose probabilities are right once they are bent."""
+    generator = np.random.default_rng(seed)
+    logits = generator.normal(0, 3, n)
+    honest = high * np.logaddexp(0, logits) - low * np.logaddexp(0, -logits) + offset
+    return logits, generator.random(n) < sigmoid(honest), sigmoid(honest)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.6, 1.8), (1.5, 0.5), (1.0, 1.0)])
+def test_beta_finds_two_slopes_where_platt_has_one(low, high):
+    logits, truth, honest = bent(20_000, low, high, -0.5)
+    off = {
+        fit_one: np.abs(fit_one(logits, truth).probs(logits) - honest).mean() for fit_one in (fit_platt, fit_beta)
+    }
+    assert off[fit_beta] < 0.01
+    assert low == high or off[fit_beta] < off[fit_platt] / 2
+
+
+def test_beta_agrees_with_a_logistic_regression_on_both_ends():
+    logits, truth, _ = bent(3_000, 0.6, 1.8)
+    platt = fit_platt(logits, truth).probs(logits)
+    ends = np.stack([np.log(platt), -np.log1p(-platt)], axis=1)
+    plain = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(ends, truth)
+    np.testing.assert_allclose(fit_beta(logits, truth).probs(logits), plain.predict_proba(ends)[:, 1], atol=2e-3)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([5, 30, 300]), st.sampled_from([-1.0, 0.01, 1.0, 30.0]))
+@settings(deadline=None, max_examples=60)
+def test_beta_keeps_the_order_and_is_never_worse_than_platt(seed, n, scale):
+    generator = np.random.default_rng(seed)
+    truth = np.arange(n) % 4 == 0
+    logits = scale * (generator.standard_t(2, n) + truth)
+    found, platt = fit_beta(logits, truth), fit_platt(logits, truth)
+    probs = found.probs(np.sort(logits))
+    assert np.isfinite(probs).all()
+    assert (np.diff(probs) >= 0).all()
+    smooth = np.where(truth, (truth.sum() + 1) / (truth.sum() + 2), 1 / ((~truth).sum() + 2))
+    losses = [
+        -(smooth * np.log(p) + (1 - smooth) * np.log1p(-p)).mean()
+        for p in (np.clip(one.probs(logits), 1e-12, 1 - 1e-12) for one in (found, platt))
+    ]
+    assert losses[0] <= losses[1] + 1e-9
+
+
+def test_too_few_rows_of_a_class_are_not_bent():
+    logits, truth, _ = bent(400, 0.6, 1.8)
+    few = truth & (np.cumsum(truth) < FEWEST_BENT)
+    kept = few | ~truth
+    assert fit_beta(logits[kept], truth[kept]) == fit_platt(logits[kept], truth[kept])
+    assert fit_beta(logits, truth).bend is not None
+
+
+def test_a_bent_label_is_written_and_read_again_beside_one_that_is_not():
+    logits, truth, _ = bent(2_000, 0.6, 1.8)
+    both = np.stack([logits, logits], axis=1)
+    known = np.stack([np.ones(2_000, bool), np.arange(2_000) < 30], axis=1)
+    found = fitted(both, np.stack([truth, truth], axis=1), ThresholdConfig(calibration="beta"), ("a", "b"), known)
+    assert found.bends[0] is not None
+    assert found.bends[1] is None
+    assert Decider.from_json(json.loads(json.dumps(found.to_json()))) == found
+    np.testing.assert_allclose(found.probs(both)[:, 0], fit_beta(logits, truth).probs(logits))
+    np.testing.assert_allclose(found.probs(both)[:, 1], fit_platt(logits[:30], truth[:30]).probs(logits))
+
+
+def test_a_bundle_without_bends_is_as_it_was():
+    logits, truth = drawn(400)
+    assert "bends" not in fitted(logits, truth, ThresholdConfig(calibration="platt")).to_json()
+
+
+def test_a_bend_comes_and_goes_with_the_label_that_is_decided_anew():
+    logits, truth, _ = bent(2_000, 0.6, 1.8)
+    with_it, without = (fitted(logits, truth, ThresholdConfig(calibration=kind)) for kind in ("beta", "platt"))
+    assert without.updated(with_it) == with_it
+    assert with_it.updated(without) == without
 
 
 # A threshold that does not hang on a few rows
@@ -425,6 +507,9 @@ def test_a_missing_threshold_is_written_as_null_and_read_again():
         ({"temperatures": [math.nan]}, r"temperatures\.0: "),
         ({"temperatures": ["1"]}, r"temperatures\.0: "),
         ({"temperatures": []}, "0 temperatures"),
+        ({"bends": [None, None]}, "2 bends"),
+        ({"bends": [{"low": 0.0, "high": 1.0, "offset": 0.0}]}, "bends.0.low: .*greater than 0"),
+        ({"bends": [{"low": 1.0, "high": math.inf, "offset": 0.0}]}, "bends.0.high: "),
         ({"labels": []}, "labels: "),
         ({"labels": ["hate"]}, "thresholds for toxicity"),
         ({"thresholds": [{"label": "toxicity", "value": 1.5, "origin": "", "policy": "f1"}]}, "thresholds.0.value"),

@@ -46,9 +46,10 @@ class ThresholdConfig(Section):
     """Learn calibration and threshold on every row of train and validation, each scored by a model that was trained
     without its fold, and train the final model on all of them. Takes that many further trainings; 0 uses the
     validation part."""
-    calibration: Literal["platt", "temperature", "none"] = "platt"
-    """Scale and offset of the logits fitted on validation (Platt 1999), their scale alone (arXiv 1706.04599), or
-    raw sigmoid outputs."""
+    calibration: Literal["beta", "platt", "temperature", "none"] = "beta"
+    """platt fits scale and offset of the logits on validation (Platt 1999); beta then fits a slope for either end
+    of the scale (Kull et al., AISTATS 2017), where both classes have 20 rows or more. temperature fits the scale
+    alone (arXiv 1706.04599); none takes raw sigmoid outputs."""
 
     @model_validator(mode="after")
     def _two_folds(self) -> ThresholdConfig:

@@ -10,7 +10,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
-from adaptox.decide.squash import sigmoid
+from adaptox.decide.calibrate import Bend, Calibration
 from adaptox.errors import BundleError
 from adaptox.records import FloatArray, Scores, Verdict
 
@@ -42,26 +42,39 @@ class Decider:
         temperatures: one a label; 1.0 leaves the logits as they are.
         thresholds: one a label.
         offsets: one a label, added to the logits after they were divided; left out, they are 0.
+        bends: one a label, or None for a label whose logits are not bent; left out, none is.
 
     Raises:
-        BundleError: not one temperature and one threshold for each label, in order.
+        BundleError: not one of each for each label, in order.
     """
 
     labels: Annotated[tuple[str, ...], Field(min_length=1)]
     temperatures: tuple[Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)], ...]
     thresholds: tuple[LabelThreshold, ...]
     offsets: tuple[Annotated[float, Field(strict=True, allow_inf_nan=False)], ...] = ()
+    bends: tuple[Bend | None, ...] = ()
 
     def __post_init__(self) -> None:
         named = tuple(threshold.label for threshold in self.thresholds)
-        counts = {len(self.temperatures), len(self.offsets or self.labels)}
+        counts = {len(self.temperatures), len(self.offsets or self.labels), len(self.bends or self.labels)}
         if named != self.labels or counts != {len(self.labels)}:
             raise BundleError(
-                f"expected a temperature, an offset and a threshold for each of {', '.join(self.labels)}, got "
-                f"{len(self.temperatures)} temperatures, {len(self.offsets)} offsets, and thresholds for "
-                f"{', '.join(named) or 'no label'}: "
-                "train the bundle again"
+                f"expected a temperature, an offset, a bend and a threshold for each of {', '.join(self.labels)}, "
+                f"got {len(self.temperatures)} temperatures, {len(self.offsets)} offsets, {len(self.bends)} bends, "
+                f"and thresholds for {', '.join(named) or 'no label'}: train the bundle again"
             )
+
+    @classmethod
+    def of(cls, calibrations: Sequence[Calibration], thresholds: Sequence[LabelThreshold]) -> Decider:
+        """Put the calibration and the threshold of each label together, in the same order."""
+        bends = tuple(one.bend for one in calibrations)
+        return cls(
+            tuple(one.label for one in thresholds),
+            tuple(one.temperature for one in calibrations),
+            tuple(thresholds),
+            tuple(one.offset for one in calibrations),
+            bends if any(bends) else (),
+        )
 
     def threshold(self, label: str) -> LabelThreshold:
         """Give the threshold of a label.
@@ -73,6 +86,20 @@ class Decider:
             raise BundleError(f"no threshold for label {label!r}: there are {', '.join(self.labels)}")
         return self.thresholds[self.labels.index(label)]
 
+    def calibration(self, label: str) -> Calibration:
+        """Give the calibration of a label.
+
+        Raises:
+            BundleError: no such label.
+        """
+        self.threshold(label)
+        place = self.labels.index(label)
+        return Calibration(
+            self.temperatures[place],
+            self.offsets[place] if self.offsets else 0.0,
+            self.bends[place] if self.bends else None,
+        )
+
     def updated(self, other: Decider) -> Decider:
         """Take calibration and thresholds of another decider for its labels, and keep the others.
 
@@ -83,17 +110,15 @@ class Decider:
         for label in other.labels:
             self.threshold(label)
             own[label] = other._of(label)
-        temperatures, offsets, thresholds = zip(*own.values(), strict=True)
-        return Decider(self.labels, temperatures, thresholds, offsets)
+        return Decider.of(*zip(*own.values(), strict=True))
 
-    def _of(self, label: str) -> tuple[float, float, LabelThreshold]:
-        place = self.labels.index(label)
-        return self.temperatures[place], self.offsets[place] if self.offsets else 0.0, self.thresholds[place]
+    def _of(self, label: str) -> tuple[Calibration, LabelThreshold]:
+        return self.calibration(label), self.threshold(label)
 
     def probs(self, logits: FloatArray) -> FloatArray:
         """Calibrate logits of shape (examples, labels) to probabilities of the same shape."""
-        offsets = np.array(self.offsets or [0.0] * len(self.labels))
-        return sigmoid(np.asarray(logits, np.float64) / np.array(self.temperatures) + offsets)
+        columns = zip(self.labels, np.asarray(logits, np.float64).T, strict=True)
+        return np.stack([self.calibration(label).probs(column) for label, column in columns], axis=1)
 
     def apply(self, scores: Scores, ids: Sequence[str]) -> tuple[Verdict, ...]:
         """Decide: block where any label is flagged, else allow.
@@ -136,11 +161,12 @@ class Decider:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Give the form that is stored in a bundle."""
+        """Give the form that is stored in a bundle; bends are left out where there are none."""
         return {
             "labels": list(self.labels),
             "temperatures": list(self.temperatures),
             "offsets": list(self.offsets),
+            **({"bends": [bend and asdict(bend) for bend in self.bends]} if self.bends else {}),
             "thresholds": [asdict(threshold) for threshold in self.thresholds],
         }
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from adaptox.config import ThresholdConfig
-from adaptox.decide.calibrate import Calibration, fit_platt, fit_temperature
+from adaptox.decide.calibrate import Calibration, fit_beta, fit_platt, fit_temperature
 from adaptox.decide.decider import Decider, LabelThreshold
 from adaptox.decide.policies import learn_cut
 from adaptox.errors import CollapseError, DataError
@@ -64,18 +64,15 @@ def fit(
             )
         calibrations.append(Calibration() if missing else _calibration(values, positive, config))
         thresholds.append(_threshold(label, calibrations[-1].probs(values), positive, missing, config, learned_on))
-    return Decider(
-        names,
-        tuple(one.temperature for one in calibrations),
-        tuple(thresholds),
-        tuple(one.offset for one in calibrations),
-    )
+    return Decider.of(calibrations, thresholds)
 
 
 def _calibration(logits: FloatArray, truth: BoolArray, config: ThresholdConfig) -> Calibration:
     match config.calibration:
         case "platt":
             return fit_platt(logits, truth)
+        case "beta":
+            return fit_beta(logits, truth)
         case "temperature":
             return Calibration(fit_temperature(logits, truth))
         case "none":

@@ -92,7 +92,7 @@ def best_expected_f1(probs: FloatArray, truth: BoolArray, beta: float = 1.0) -> 
     """Find the threshold with the best F1, or F-beta, that the probabilities themselves expect.
 
     In place of the truth of each row stands its calibrated probability (Ye et al., Optimizing F-measures: A Tale of
-    Two Approaches, arXiv 1206.4625). The truth has its say through calibration, which has two parameters; the
+    Two Approaches, arXiv 1206.4625). The truth has its say through calibration, which has few parameters; the
     single best cut depends on a few rows, and with some fifty positives it is a matter of luck.
 
     Args:

@@ -185,10 +185,11 @@ def _spread(evaluations: Sequence[Evaluation]) -> dict[str, float]:
 
 
 def _learned(validation: ScoredRows) -> LabelThreshold:
-    """Learn the threshold that a run would have by default, on the scale of the run's own probabilities."""
+    """Learn the best expected F1, on the scale of the run's own probabilities: Platt's calibration, then undone."""
     logits = decide.logit(validation.probs)
     known = np.ones((len(logits), 1), dtype=np.bool_)
-    decider = decide.fit(logits[:, None], validation.truth[:, None], known, ["target"], ThresholdConfig())
+    config = ThresholdConfig(calibration="platt")
+    decider = decide.fit(logits[:, None], validation.truth[:, None], known, ["target"], config)
     (found,) = decider.thresholds
     if found.value is None:
         return found
