@@ -3,7 +3,7 @@
 Every row of train and validation is scored by a network that saw neither it nor its family, as `threshold.folds`
 does; a change is compared with what it is made to by the paired bootstrap over prompt families. The test split is
 never scored, so networks may be chosen by it. Words beside a network are weighed, and thresholds are learned, on
-the very rows that are then told of; so a change of words gets no p-value.
+the very rows that are then told of; so a change of words or of calibration gets no p-value.
 
     python benchmarks/ablation.py benchmarks/ablation.toml --out docs/results/ablation.json
 

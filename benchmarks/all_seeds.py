@@ -24,7 +24,7 @@ from kept_scores import Voice
 from seeds import Measured
 
 from adaptox import evaluate
-from adaptox.config import Config, parse
+from adaptox.config import Config, ThresholdConfig, parse
 from adaptox.errors import AdaptoxError, InputError
 from adaptox.evaluate import ScoredRows
 from adaptox.report.phrases import listed
@@ -52,7 +52,7 @@ def run(
     found = [_named(one, recipe, folder) for one, folder in zip(told, results, strict=True)]
     heard: dict[int, Voice] = {}
     for folder, one in zip(results, found, strict=True):
-        if _settings(one) != _settings(found[0]):
+        if one is not found[0] and _settings(one) != _settings(found[0]):
             raise InputError(f"{folder}: expected the settings of {results[0]}, but for the seed; got others")
         own = kept_scores.read(folder / kept_scores.FILE).voices(recipe, rows, folder)
         if twice := sorted(heard.keys() & own.keys()):
@@ -62,11 +62,11 @@ def run(
     if calibration is not None:
         before = voices
         config = {**config, "threshold": {**config["threshold"], "calibration": calibration}}
-        voices = [benchmark.ensemble([voice], parse(config).threshold) for voice in before]
+        voices = [benchmark.ensemble([voice], threshold(config)) for voice in before]
         main = {part: benchmark.largest(own) for part, own in rows.items()}
         gained = benchmark.gains(_measured(voices), _measured(before), main)
         against = {"against": {**_told(told), "config": found[0]["config"], "seeds": list(heard), **gained}}
-    ensemble = benchmark.ensemble(voices, parse(config).threshold)
+    ensemble = benchmark.ensemble(voices, threshold(config))
     return {
         "study": told[0]["study"],
         "panels": told[0]["panels"],
@@ -85,6 +85,15 @@ def run(
         "hardware": listed(list(dict.fromkeys(one["hardware"] for one in told))),
         "commit": {"runs": _told(told)["commit"], "this": evaluate.commit()},
     }
+
+
+def threshold(config: Mapping[str, Any]) -> ThresholdConfig:
+    """Read how scores become decisions; of the other settings, any may be of another version.
+
+    Raises:
+        ConfigError: no such calibration.
+    """
+    return parse({"threshold": config["threshold"]}).threshold
 
 
 def _measured(voices: Sequence[Voice]) -> list[Measured]:

@@ -14,8 +14,8 @@ from adaptox.config import Config, Section
 from adaptox.errors import ConfigError, nearest
 
 RESAMPLES = 5000  # enough for what remains of a p-value after Holm
-# What the comparison needs to be the same for all.
-_FIXED = ("threshold", "evaluate", "prepare", "seed", "distill")
+# What the comparison needs to be the same for all; a calibration may be a change, as it trains no network.
+_FIXED, _FREE = ("threshold", "evaluate", "prepare", "seed", "distill"), "threshold.calibration"
 
 
 class ChangeConfig(Section):
@@ -77,7 +77,12 @@ def read_changes(path: Path) -> tuple[Change, ...]:
     except ValidationError as error:
         detail = error.errors()[0]
         raise ConfigError(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
-    plain = {"threshold.folds": given.folds, "evaluate.resamples": RESAMPLES, "lexicon.grams": []}
+    plain = {
+        "threshold.folds": given.folds,
+        _FREE: "platt",
+        "evaluate.resamples": RESAMPLES,
+        "lexicon.grams": [],
+    }
     start = settings.override(settings.load(Path(given.settings)), plain)
     found: dict[str, Change] = {}
     for one in given.changes:
@@ -86,7 +91,7 @@ def read_changes(path: Path) -> tuple[Change, ...]:
         if one.on is not None and one.on not in found:
             hint = nearest(one.on, found)
             raise ConfigError(f"{path}: {one.name!r} is made to {one.on!r}, which is not above it: {hint}")
-        fixed = [key for key in one.set if key.split(".")[0] in _FIXED]
+        fixed = [key for key in one.set if key.split(".")[0] in _FIXED and key != _FREE]
         if fixed:
             raise ConfigError(f"{path}: {one.name!r} sets {fixed[0]!r}, which has to be the same for all")
         ground = found[one.on] if one.on else None
@@ -95,6 +100,11 @@ def read_changes(path: Path) -> tuple[Change, ...]:
             lever = levers.check(one.lever) if one.lever else ground.lever if ground else None
         except ConfigError as error:
             raise ConfigError(f"{path}: {one.name!r}: {error}") from error
-        tested = one.tested and (ground is None or config.lexicon == ground.config.lexicon)
+        tested = one.tested and (ground is None or _seen(config) == _seen(ground.config))
         found[one.name] = Change(one.name, one.what, ground, config, tested, one.beside, lever)
     return tuple(found.values())
+
+
+def _seen(config: Config) -> object:
+    """Give the settings of what is fitted to the rows left out, and so cannot be tested on them."""
+    return config.lexicon, config.threshold.calibration

@@ -12,21 +12,26 @@ from study_blocks import METRICS, NOTHING_YET, interval_of
 from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
-# The best recipe over all its seeds, the two studies that these are of, its part that was run apart, its first
-# measurement, and the same from bases without comments; with what one differs in that its settings do not say.
+# Recipes by the calibration of today, which their seeds were decided anew by, the best first.
+_NOW = ("study-best-anew", "study-best-lora-anew", "study-start-anew", "study-start-lora-anew", "study-mean-anew")
+_MEAN = "the mean of all tokens in every stage"
+# And what they were before: the best recipe over all its seeds, the two studies that these are of, its part that
+# was run apart, its first measurement, the same from bases without comments; with what one differs in that its
+# settings do not say.
 _STUDIES: Mapping[str, str] = {
+    **dict.fromkeys(_NOW, ""),
+    "study-mean-anew": _MEAN,
     "study-best-all": "",
     "study-best": "the first five",
-    "study-best-more": "four more, the base taught anew",
+    "study-best-more": "more, the base taught anew",
     "study-best-lora": "",
     "study-best-first": "as first measured, with twelve prompts more",
     "study-start": "",
     "study-start-lora": "",
-    "study-mean": "the mean of all tokens in every stage",
+    "study-mean": _MEAN,
 }
-# Where the first stands, these are told in docs/RESULTS.md alone.
-_WHOLE, _PARTS = "study-best-all", ("study-best", "study-best-more", "study-best-first")
 _RECIPES: Mapping[str, str] = {"all": "all parameters", "lora": "LoRA"}
+_CALIBRATIONS: Mapping[str, str] = {"platt": "Platt's calibration"}
 _VOICES: Mapping[str, str] = {
     "network_alone": "the network alone",
     "with_words": "with words",
@@ -109,10 +114,8 @@ def recipes(results: Path) -> str:
         f"| recipe | seeds | {' | '.join(head for *_, head in _SHORT)} |",
         f"|---|---:|{'---:|' * len(_SHORT)}",
     ]
-    whole = any(recipe["study"] == _WHOLE for recipe in found["recipes"])
-    for recipe in found["recipes"]:
-        if whole and recipe["study"] in _PARTS:
-            continue
+    now = [recipe for recipe in found["recipes"] if recipe["study"] in _NOW]
+    for recipe in now or found["recipes"]:
         cells = [cell(recipe["with_words"], part, name, metric, False) for part, name, metric, _ in _SHORT]
         lines.append(f"| {_name(recipe)} | {len(recipe['seeds'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -130,7 +133,8 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _name(recipe: Mapping[str, Any]) -> str:
     name = f"{_RECIPES.get(recipe['name'], recipe['name'])} from {_base(recipe)}"
-    return ", ".join(filter(None, [name, recipe["note"]]))
+    calibration = _CALIBRATIONS.get(recipe["config"].get("threshold", {}).get("calibration", ""), "")
+    return ", ".join(filter(None, [name, recipe["note"], calibration]))
 
 
 def _base(recipe: Mapping[str, Any]) -> str:

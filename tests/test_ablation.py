@@ -39,19 +39,25 @@ def write_changes(folder, *changes, folds="folds = 2"):
 def test_changes_are_compared_with_what_they_are_made_to_and_trained_once(plain, monkeypatch, capsys):
     words = 'name = "words"\nwhat = "with words"\non = "first"\nset = { "lexicon.grams" = ["words"] }'
     longer = 'name = "longer"\nwhat = "longer"\non = "first"\nset = { "train.epochs" = 3 }'
-    path, told, kept = write_changes(plain, FIRST, words, longer), plain / "told.json", plain / "kept.npz"
+    bent = 'name = "bent"\nwhat = "bent"\non = "first"\nset = { "threshold.calibration" = "beta" }'
+    path, told, kept = write_changes(plain, FIRST, words, longer, bent), plain / "told.json", plain / "kept.npz"
     command = ["ablation.py", str(path), "--work", str(plain / "work"), "--kept", str(kept), "--out", str(told)]
     monkeypatch.setattr(sys, "argv", command)
     ablation.main()
     found = json.loads(told.read_text())
-    first, words, longer = found["changes"]
+    first, words, longer, bent = found["changes"]
     assert (found["folds"], first["on"], words["on"], first["difference"]) == (2, None, "first", None)
     for one in (words, longer):
         gained = one["auprc"]["value"] - first["auprc"]["value"]
         assert one["difference"]["auprc"]["value"] == pytest.approx(gained)
     assert words["difference"]["auprc"]["p_holm"] is None  # weighed on these very rows
     assert 0 < longer["difference"]["auprc"]["p_holm"] <= 1
-    # Words stand beside the same networks.
+    assert (first["config"]["threshold"]["calibration"], bent["config"]["threshold"]["calibration"]) == (
+        "platt",
+        "beta",
+    )
+    assert bent["difference"]["f1"]["p_holm"] is None  # calibrated on these very rows
+    # Words and a calibration stand beside the same networks.
     assert len(list((plain / "work").iterdir())) == 2
 
     monkeypatch.setattr("adaptox.train.fit_soup", lambda *_: pytest.fail("trained again"))

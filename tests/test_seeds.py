@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import seeds
 
-from adaptox.errors import DataError, InputError
+from adaptox.errors import ConfigError, DataError, InputError
 from adaptox.evaluate import ScoredRows
 
 ROWS = ScoredRows(
@@ -102,7 +102,12 @@ def result(folder, numbers, rows=ROWS, epochs=3):
     folder.mkdir()
     recipe = {
         "name": "all",
-        "config": {"name": f"all-s{numbers[0]}", "seed": numbers[0], "train": {"epochs": epochs}},
+        "config": {
+            "name": f"all-s{numbers[0]}",
+            "seed": numbers[0],
+            "train": {"epochs": epochs},
+            "threshold": {"calibration": "platt"},
+        },
     }
     told = {"study": "best", "panels": [], "hardware": "two cores", "commit": {"runs": folder.name}}
     (folder / "seeds.json").write_text(json.dumps({**told, "recipes": [recipe]}))
@@ -125,6 +130,31 @@ def test_all_seeds_of_a_recipe_are_told_together(tmp_path):
     assert values["value"] == pytest.approx(np.mean(values["seeds"]))
     assert recipe["ensemble"]["folds"]["all"]["auprc"]["value"] == 1.0
     assert told["commit"]["runs"] == "one and two"
+
+
+def test_seeds_are_decided_anew_and_compared_with_themselves(tmp_path):
+    rows = dict.fromkeys(seeds.PARTS, ROWS)
+    told = all_seeds.run([result(tmp_path / "one", [0, 1])], "all", rows, "beta")
+    (recipe,) = told["recipes"]
+    assert recipe["config"]["threshold"]["calibration"] == "beta"
+    assert recipe["against"]["config"]["threshold"]["calibration"] == "platt"
+    assert (recipe["against"]["seeds"], recipe["against"]["commit"]) == ([0, 1], "one")
+    # A calibration keeps the order of rows: what ranks them is as it was.
+    assert recipe["against"]["test"]["auprc"]["value"] == 0.0
+    before = all_seeds.run([tmp_path / "one"], "all", rows)["recipes"][0]
+    gained = recipe["with_words"]["test"]["all"]["f1"]["value"] - before["with_words"]["test"]["all"]["f1"]["value"]
+    assert recipe["against"]["test"]["f1"]["value"] == pytest.approx(gained)
+
+
+def test_settings_of_another_version_are_no_hindrance_to_deciding_anew(tmp_path):
+    folder = result(tmp_path / "one", [0])
+    told = json.loads((folder / "seeds.json").read_text())
+    told["recipes"][0]["config"]["loss"] = {"gone": 1}
+    (folder / "seeds.json").write_text(json.dumps(told))
+    found = all_seeds.run([folder], "all", dict.fromkeys(seeds.PARTS, ROWS), "beta")
+    assert found["recipes"][0]["config"]["loss"] == {"gone": 1}
+    with pytest.raises(ConfigError, match=r"threshold\.calibration"):
+        all_seeds.run([folder], "all", dict.fromkeys(seeds.PARTS, ROWS), "bta")
 
 
 def test_seeds_of_other_settings_or_twice_the_same_are_not_told_together(tmp_path):
