@@ -24,7 +24,7 @@ from kept_scores import Voice
 from seeds import Measured
 
 from adaptox import evaluate
-from adaptox.config import Config, ThresholdConfig, parse
+from adaptox.config import Config, ThresholdConfig, override, parse
 from adaptox.errors import AdaptoxError, InputError
 from adaptox.evaluate import ScoredRows
 from adaptox.report.phrases import listed
@@ -52,7 +52,7 @@ def run(
     found = [_named(one, recipe, folder) for one, folder in zip(told, results, strict=True)]
     heard: dict[int, Voice] = {}
     for folder, one in zip(results, found, strict=True):
-        if one is not found[0] and _settings(one) != _settings(found[0]):
+        if one is not found[0] and _settings(one, calibration) != _settings(found[0], calibration):
             raise InputError(f"{folder}: expected the settings of {results[0]}, but for the seed; got others")
         own = kept_scores.read(folder / kept_scores.FILE).voices(recipe, rows, folder)
         if twice := sorted(heard.keys() & own.keys()):
@@ -111,9 +111,10 @@ def _named(told: Mapping[str, Any], recipe: str, folder: Path) -> Mapping[str, A
     return known[recipe]
 
 
-def _settings(recipe: Mapping[str, Any]) -> Config:
-    """Give what a recipe is: its settings, without the seed and the name of the run."""
-    return parse(recipe["config"]).model_copy(update={"name": "", "seed": 0})
+def _settings(recipe: Mapping[str, Any], calibration: str | None) -> Config:
+    """Give what a recipe is: its settings, without the seed and the name of the run, and as it is decided anew."""
+    anew = {"threshold.calibration": calibration} if calibration else {}
+    return override(parse(recipe["config"]), anew).model_copy(update={"name": "", "seed": 0})
 
 
 def main() -> None:

@@ -42,6 +42,7 @@ from adaptox.config import Config
 from adaptox.errors import AdaptoxError, InputError
 from adaptox.evaluate import Evaluation
 from adaptox.records import Example, FloatArray, Scores
+from adaptox.report.phrases import listed
 from adaptox.scorers import TorchScorer
 from adaptox.teach import Fold, Held, lay_out_folds, settled, watched
 
@@ -70,17 +71,28 @@ class Members:
     work: Path
 
     @classmethod
-    def of(cls, study: Path, name: str, work: Path) -> Members:
+    def of(cls, study: Path, name: str, work: Path, calibration: str | None = None) -> Members:
         """Find the seeds of a recipe of a study.
 
+        Args:
+            study: its folder.
+            name: of the recipe.
+            work: folder for what is trained and scored here.
+            calibration: that all are decided by; None leaves the one that they have.
+
         Raises:
+            ConfigError: no such calibration.
             InputError: no such seeds, or seeds with data of their own.
         """
         found = sorted(study.glob(f"runs/{name}-s*/metrics.json"), key=lambda file: _seed(file.parent))
         if len(found) < 2:
             raise InputError(f"{study}: expected finished runs {name}-s0, {name}-s1, …, got {len(found)}")
         runs = {_seed(file.parent): file.parent for file in found}
-        configs = [settings.parse(json.loads((run / "config.json").read_text("utf-8"))) for run in runs.values()]
+        anew = {"threshold.calibration": calibration} if calibration else {}
+        configs = [
+            settings.override(settings.parse(json.loads((run / "config.json").read_text("utf-8"))), anew)
+            for run in runs.values()
+        ]
         config = configs[0]
         alike = {one.model_copy(update={"seed": 0, "name": ""}).model_dump_json() for one in configs}
         if len(alike) > 1 or config.prepare.seed is None or not config.threshold.folds or not config.lexicon.grams:
@@ -195,17 +207,21 @@ def run(members: Members, sizes: Sequence[int] = SIZES) -> dict[str, Any]:
                 },
             }
         )
-    first = json.loads((members.runs[seeds[0]] / "metrics.json").read_text(encoding="utf-8"))
+    metrics = [json.loads((run / "metrics.json").read_text(encoding="utf-8")) for run in members.runs.values()]
     return {
         "seeds": seeds,
         "sizes": told,
-        "config": first["config"],
-        "data": first["data"],
+        "config": members.config.model_dump(mode="json"),
+        "data": metrics[0]["data"],
         "resamples": benchmark.RESAMPLES,
         "confidence": benchmark.CONFIDENCE,
-        "hardware": first["hardware"],
-        "commit": {"runs": first["commit"], "this": evaluate.commit()},
+        "hardware": _all(metrics, "hardware"),
+        "commit": {"runs": _all(metrics, "commit"), "this": evaluate.commit()},
     }
+
+
+def _all(metrics: Sequence[Mapping[str, str]], key: str) -> str:
+    return listed(list(dict.fromkeys(one[key] for one in metrics)))
 
 
 def main() -> None:
@@ -224,13 +240,15 @@ def main() -> None:
         metavar="N",
         help="how many networks a soup has, single ones first; one of all is made, too",
     )
+    parser.add_argument("--calibration", help="decide all by this; left out, as the study's runs are")
     parser.add_argument("--out", type=Path, required=True, help="result file")
     given = parser.parse_args()
     if given.sizes[0] != 1:
         parser.error("--sizes: expected 1 first, which the others are compared with")
     try:
         work = given.work or Path("runs/soups") / given.study.name / given.name
-        result_file.write(given.out, run(Members.of(given.study, given.name, work), given.sizes))
+        members = Members.of(given.study, given.name, work, given.calibration)
+        result_file.write(given.out, run(members, given.sizes))
     except AdaptoxError as error:
         sys.exit(f"error: {error}")
 

@@ -10,7 +10,7 @@ import soups
 
 import tiny
 from adaptox import study as studies
-from adaptox.errors import InputError
+from adaptox.errors import ConfigError, InputError
 from adaptox.study import StudyConfig
 
 
@@ -48,6 +48,13 @@ def test_a_soup_of_one_is_its_run_and_a_larger_one_is_compared_with_it(study, mo
     means = [size["network_alone"]["test"]["all"]["auprc"]["value"] for size in (both, single)]
     assert gain["value"] == pytest.approx(means[0] - means[1])
     assert gain["low"] <= gain["value"] <= gain["high"]
+
+
+def test_soups_can_be_decided_by_another_calibration(study):
+    members = soups.Members.of(study, "all", study / "work", "temperature")
+    assert members.config.threshold.calibration == "temperature"
+    with pytest.raises(ConfigError, match=r"threshold\.calibration"):
+        soups.Members.of(study, "all", study / "work", "warmth")
 
 
 def test_what_was_scored_for_other_weights_is_not_taken(study, tmp_path):
