@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from study_blocks import METRICS, NOTHING_YET, interval_of
 from adaptox.errors import DataError
 from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
 
-# Recipes by the calibration of today, which their seeds were decided anew by, the best first.
+# The best recipe: soups of so many networks, of benchmarks/soups.py.
+_SOUPS, _SOUP = "soups-best-pairs.json", 2
+# Recipes of one network each by the calibration of today, which their seeds were decided anew by.
 _NOW = ("study-best-anew", "study-best-lora-anew", "study-start-anew", "study-start-lora-anew", "study-mean-anew")
 _MEAN = "the mean of all tokens in every stage"
 # And what they were before: the best recipe over all its seeds, the two studies that these are of, its part that
@@ -56,7 +58,7 @@ _SHORT = tuple(COLUMNS[index] for index in (0, 1, 3, 5, 6, 7))
 
 
 def read(results: Path) -> Mapping[str, Any] | None:
-    """Read the results of benchmarks/seeds.py as one, the best recipe first; None without any.
+    """Read the results of benchmarks/seeds.py and the soups of the best recipe, the best first; None without any.
 
     Raises:
         DataError: they are of other data.
@@ -74,7 +76,23 @@ def read(results: Path) -> Mapping[str, Any] | None:
         for recipe in part["recipes"]
     ]
     hardware = listed(list(dict.fromkeys(part["hardware"] for part in parts.values())))
-    return {**first, "recipes": recipes, "hardware": hardware}
+    return {**first, "recipes": [*_soup(results / _SOUPS, first["panels"]), *recipes], "hardware": hardware}
+
+
+def _soup(path: Path, panels: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Give soups in the form of a recipe, if they were measured.
+
+    Raises:
+        DataError: they are of other data.
+    """
+    if not path.is_file():
+        return
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["data"]["sha256"] not in [panel["data_sha256"] for panel in panels]:
+        raise DataError(f"expected {path} to be of the same data as the results of single networks")
+    one = next(one for one in found["sizes"] if one["size"] == _SOUP)
+    note = f"{_SOUP} trainings as one network"
+    yield {**one, "name": "all", "seeds": one["soups"], "config": found["config"], "study": path.stem, "note": note}
 
 
 def headline(found: Mapping[str, Any], weights: str) -> str:
@@ -90,8 +108,16 @@ def headline(found: Mapping[str, Any], weights: str) -> str:
         f"On the official test split of ToxicChat (F: {count(main['n'])} rows, {count(main['positives'])} toxic), "
         f"a network of {weights} parameters, with a regression on words beside it, reaches **AUPRC "
         f"{with_interval(interval_of(main['auprc']))}** and F1 {with_interval(interval_of(main['f1']))}, the means "
-        f"of {len(recipe['seeds'])} seeds"
+        f"of {_how_many(recipe)}"
     )
+
+
+def _how_many(recipe: Mapping[str, Any]) -> str:
+    """Say how many networks a mean is of: one a seed, or each itself the mean of several trainings."""
+    if "size" not in recipe:
+        return f"{len(recipe['seeds'])} seeds"
+    trained = {seed for soup in recipe["seeds"] for seed in soup}
+    return f"{len(recipe['seeds'])} networks, each the mean of {recipe['size']} of {len(trained)} trainings"
 
 
 def best(results: Path) -> str:
@@ -114,7 +140,7 @@ def recipes(results: Path) -> str:
         f"| recipe | seeds | {' | '.join(head for *_, head in _SHORT)} |",
         f"|---|---:|{'---:|' * len(_SHORT)}",
     ]
-    now = [recipe for recipe in found["recipes"] if recipe["study"] in _NOW]
+    now = [recipe for recipe in found["recipes"] if "size" in recipe or recipe["study"] in _NOW]
     for recipe in now or found["recipes"]:
         cells = [cell(recipe["with_words"], part, name, metric, False) for part, name, metric, _ in _SHORT]
         lines.append(f"| {_name(recipe)} | {len(recipe['seeds'])} | {' | '.join(cells)} |")

@@ -12,8 +12,9 @@ from study_blocks import NOTHING_YET, interval_of
 from adaptox.report.phrases import p_value, signed, signed_bracket
 
 _FILES = {
-    "soups-best.json": "All parameters from *prompts*, the best recipe",
-    "soups-best-more.json": "The same from another training of *prompts*, the four more seeds",
+    "soups-best-pairs.json": "All parameters from *prompts*, the best recipe, decided by beta calibration",
+    "soups-best.json": "The same by Platt's calibration, the first five seeds",
+    "soups-best-more.json": "The same from another training of *prompts*, four more seeds",
     "soups.json": "All parameters from `minilm-prompts`",
 }
 _SIDES = {"network_alone": "alone", "with_words": "with words"}

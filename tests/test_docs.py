@@ -283,6 +283,37 @@ def test_recipes_as_they_are_decided_today_stand_before_the_studies_that_they_ar
     assert "the first five" not in block(pages, "recipes")
 
 
+def test_soups_of_the_best_recipe_stand_before_single_networks(checkout, render_docs):
+    results = checkout / "docs" / "results"
+    write(results / render_docs.HEADLINE / "metrics.json", metrics(0.85))
+    single = seeds("better")
+    write(results / "study-best-anew" / "seeds.json", single)
+    recipe = single["recipes"][0]
+    gain = {
+        part: {name: {**interval(0.1), "p_holm": 0.3} for name in ("auprc", "f1")} for part in ("test", "folds")
+    }
+    pairs = {
+        "size": 2,
+        "soups": [[5, 6], [6, 7], [5, 7]],
+        "over_members": dict.fromkeys(("network_alone", "with_words"), gain),
+        **{voice: recipe[voice] for voice in ("network_alone", "with_words")},
+    }
+    told = {"sizes": [{**pairs, "size": 1}, pairs], "config": recipe["config"], "data": {"sha256": "this"}}
+    told |= {"confidence": 0.95, "resamples": 2000, "hardware": "two cores"}
+    write(results / "soups-best-pairs.json", told)
+    pages = render_docs.pages(checkout)
+    assert "the means of 3 networks, each the mean of 2 of 3 trainings" in block(pages, "headline")
+    name = "| all parameters from minilm-prompts, 2 trainings as one network"
+    assert [line.split(" | ")[:2] for line in block(pages, "recipes").splitlines()[2:]] == [
+        [name, "3"],
+        ["| LoRA from minilm-prompts", "2"],
+    ]
+    assert f"{name}, with words | 3 |" in block(pages, "best")
+    write(results / "soups-best-pairs.json", {**told, "data": {"sha256": "other"}})
+    with pytest.raises(DataError, match=r"soups-best-pairs\.json to be of the same data"):
+        render_docs.pages(checkout)
+
+
 def test_a_part_that_was_run_apart_stands_below_the_best_recipe(checkout, render_docs):
     results = checkout / "docs" / "results"
     apart = seeds("better")
