@@ -26,6 +26,7 @@ _STUDIES: Mapping[str, str] = {
     "study-best-all": "",
     "study-best": "the first five",
     "study-best-more": "more, the base taught anew",
+    "study-best-beta": "two more, decided so from the start",
     "study-best-lora": "",
     "study-best-first": "as first measured, with twelve prompts more",
     "study-start": "",

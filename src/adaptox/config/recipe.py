@@ -25,7 +25,7 @@ RECIPE: Mapping[str, Mapping[str, object]] = MappingProxyType(
     {
         "base": {"name": START},
         # Patience counts evaluations, and ends no training with folds.
-        "train": {"evaluations_per_epoch": 4, "average": 4, "patience": 8},
+        "train": {"evaluations_per_epoch": 4, "average": 4, "patience": 8, "soup": 2},
         "threshold": {"folds": 3},
         "lexicon": {"grams": ["words", "characters"]},
     }
