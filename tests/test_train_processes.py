@@ -71,6 +71,7 @@ def arguments(data: Path, base: Path, out: Path, batch_size: int = 16) -> list[s
         "encode.max_tokens": 32,
         "encode.stride": 0,
         "base.dropout": 0.0,
+        "train.soup": 1,
         "train.precision": "fp32",
         "train.learning_rate": 5e-3,
         "train.batch_size": batch_size,
