@@ -59,12 +59,13 @@ def run(
             raise InputError(f"{folder}: expected seeds that no earlier folder has, got {twice} again")
         heard |= own
     voices, config, against = list(heard.values()), found[0]["config"], {}
+    measured = _measured(voices)
     if calibration is not None:
-        before = voices
         config = {**config, "threshold": {**config["threshold"], "calibration": calibration}}
-        voices = [benchmark.ensemble([voice], threshold(config)) for voice in before]
+        voices = [benchmark.ensemble([voice], threshold(config)) for voice in voices]
+        before, measured = measured, _measured(voices)
         main = {part: benchmark.largest(own) for part, own in rows.items()}
-        gained = benchmark.gains(_measured(voices), _measured(before), main)
+        gained = benchmark.gains(measured, before, main)
         against = {"against": {**_told(told), "config": found[0]["config"], "seeds": list(heard), **gained}}
     ensemble = benchmark.ensemble(voices, threshold(config))
     return {
@@ -75,7 +76,7 @@ def run(
                 "name": recipe,
                 "seeds": list(heard),
                 "config": config,
-                "with_words": benchmark.together(_measured(voices), rows),
+                "with_words": benchmark.together(measured, rows),
                 **against,
                 "ensemble": benchmark.together(_measured([ensemble]), rows),
             }
