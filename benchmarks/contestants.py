@@ -247,7 +247,7 @@ def plain(config: Config, work: Path) -> Learn:
 
 
 def recipe(config: Config, work: Path) -> Learn:
-    """Run the recipe of `adaptox train DATA` from the others' base: four trainings, and words."""
+    """Run the recipe of `adaptox train DATA` from the others' base: all its trainings, and words."""
     given = config.model_dump(exclude_unset=True, mode="json")
     plain = config.base.name == settings.PLAIN_BASE["name"]
     base = {"base": settings.PLAIN_BASE if plain else config.base.model_dump(mode="json")}

@@ -41,8 +41,8 @@ def peers(results: Path) -> str:
         "defaults adaptox sets a part of the rows aside to choose by. Each cuts where it learned to without the "
         "test rows, or at .5 where it learns no threshold. Differences by the paired bootstrap over families, bold "
         f"where p is below {number(LEVEL, 2)} after Holm. Times are ratios, each tool on one core; "
-        "adaptox's hold reading, cleaning, thresholds, scoring the test split, report and bundle, and the recipe's "
-        f"four trainings. {_setfit(results) if _SET_UP in tools else ''}{found['hardware']} "
+        "adaptox's hold reading, cleaning, thresholds, scoring the test split, report and bundle, and all of "
+        f"the recipe's trainings. {_setfit(results) if _SET_UP in tools else ''}{found['hardware']} "
         "([script](benchmarks/peers.py), [result](docs/results/peers.json))."
     )
     return "\n".join(["What other tools make of the same rows:", "", *lines, "", end])
