@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from adaptox.report.phrases import count, number, p_value, spread, with_interval
 
 # Where the deviation between seeds stands that one seed is to be read with.
 _SEEDS = Path("study-best") / "seeds.json"
+# The last change on the way has whole seeds for members: it is measured by benchmarks/soups.py, over more than one.
+_SOUPS, _SOUP, _SOUP_ON = "soups-best-pairs.json", 2, "beta"
 # The change that levers were tried on, and its other seeds.
 _START, _START_SEEDS = "start", Path("study-start") / "seeds.json"
 _SCRIPT = "([script](benchmarks/ablation.py), [result](docs/results/ablation.json))"
@@ -33,7 +35,25 @@ def ablation(results: Path) -> str:
         "are what networks missed on them, which flatters both: neither has a p-value. "
         f"{_hardware(changes)} {_SCRIPT}."
     )
-    return "\n".join([*_table(changes), "", end])
+    return "\n".join([*_table([*_with_soups(changes, results / _SOUPS)]), "", end])
+
+
+def _with_soups(changes: Sequence[Mapping[str, Any]], path: Path) -> Iterator[Mapping[str, Any]]:
+    """Set soups after what they are made of, if they were measured; nothing is tested on folds."""
+    for change in changes:
+        yield change
+        if change["name"] == _SOUP_ON and path.is_file():
+            sizes = json.loads(path.read_text(encoding="utf-8"))["sizes"]
+            one = next(one for one in sizes if one["size"] == _SOUP)
+            gained = one["over_members"]["with_words"]["folds"]
+            seeds = len({seed for soup in one["soups"] for seed in soup})
+            yield {
+                "name": "soup",
+                "what": f"{_SOUP} trainings as one network, beside their members, over {seeds} seeds",
+                "on": _SOUP_ON,
+                **{metric: one["with_words"]["folds"]["all"][metric] for metric in METRICS},
+                "difference": {metric: {**gained[metric], "p_holm": None} for metric in METRICS},
+            }
 
 
 def levers(results: Path) -> str:

@@ -362,6 +362,30 @@ def test_an_ablation_is_told_with_what_each_change_gave(checkout, render_docs):
     assert "four cores ([script]" in found
 
 
+def test_soups_end_the_way_to_the_best_recipe(checkout, render_docs):
+    results = checkout / "docs" / "results"
+    row = {"what": "bent", "on": None, "n": 4977, "positives": 375, "difference": None, "hardware": "two cores"}
+    row |= {"auprc": interval(0.8), "f1": interval(0.8), "beside": False}
+    changes = [{**row, "name": "beta"}, {**row, "name": "start"}]
+    told = {"folds": 3, "seed": 0, "resamples": 5000, "changes": changes}
+    write(results / "ablation.json", told)
+    assert "soup" not in block(render_docs.pages(checkout), "ablation")
+    gain = {
+        part: {name: {**interval(0.1), "p_holm": 0.3} for name in ("auprc", "f1")} for part in ("test", "folds")
+    }
+    measured = {name: {**interval(0.7), "spread": 0.01} for name in ("auprc", "f1", "recall_at_fpr_01", "ece")}
+    voice = {"test": dict.fromkeys("FTH", measured), "folds": {"all": measured}}
+    pairs = {"size": 2, "soups": [[5, 6], [6, 7], [5, 7]], "with_words": voice}
+    pairs["over_members"] = dict.fromkeys(("network_alone", "with_words"), gain)
+    told = {"sizes": [{**pairs, "size": 1}, pairs], "confidence": 0.95, "resamples": 2000, "hardware": "two cores"}
+    write(results / "soups-best-pairs.json", told)
+    found = block(render_docs.pages(checkout), "ablation").replace("\N{NO-BREAK SPACE}", " ")
+    gained = "+.100 [+.080 to +.120] | "
+    said = "2 trainings as one network, beside their members, over 3 seeds"
+    assert f"| soup: {said} | beta | .700 [.680–.720] | {gained} | .700 [.680–.720] | {gained} |" in found
+    assert found.index("| beta: ") < found.index("| soup: ") < found.index("| start: ")
+
+
 def test_soups_are_told_with_what_they_gain_over_their_members(checkout, render_docs):
     measured = {**interval(0.87), "spread": 0.004}
     whole = {name: measured for name in ("auprc", "f1", "recall_at_fpr_01", "ece")}
