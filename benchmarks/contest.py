@@ -15,6 +15,7 @@ import numpy as np
 import psutil
 from contestants import CONTESTANTS, Rows
 
+from adaptox import evaluate
 from adaptox.config import Config
 from adaptox.errors import AdaptoxError
 from adaptox.records import FloatArray
@@ -34,6 +35,7 @@ class Measured:
         probs: (rows,), of the target label.
         threshold, origin: where it cuts, and why there.
         about: which library, how used.
+        commit: of the code here, when it was run.
         train_rows: that it learned from.
         train_s: seconds from rows to a model with a threshold.
         peak_memory_mb: the largest resident memory of its process until then, libraries included.
@@ -44,6 +46,7 @@ class Measured:
     threshold: float
     origin: str
     about: str
+    commit: str
     train_rows: int
     train_s: float
     peak_memory_mb: float
@@ -92,6 +95,7 @@ def contest(name: str, train: Rows, test: Rows, config: Config, work: Path) -> M
         trained.threshold,
         trained.origin,
         trained.about,
+        evaluate.commit(),
         trained.rows,
         seconds,
         memory.peak_mb,

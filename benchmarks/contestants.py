@@ -290,3 +290,5 @@ CONTESTANTS: dict[str, Callable[[Config, Path], Learn]] = {
     "adaptox": plain,
     "adaptox-recipe": recipe,
 }
+# Those whose answers change with adaptox's code.
+ADAPTOX = ("adaptox", "adaptox-recipe")

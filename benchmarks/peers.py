@@ -19,7 +19,8 @@ is longer window by window.
     python benchmarks/peers.py configs/toxic-chat.toml --out docs/results/peers.json
 
 Started again, it goes on where it was: who has finished on the same rows, with the same code and libraries, on the
-same hardware, is kept in `--work`.
+same hardware, is kept in `--work`. adaptox's code is the others' only where it prepares the rows; the result names
+the commit that each was run at.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from pathlib import Path
 
 import result_file
 from contest import Measured, read_answer, write_rows
-from contestants import CONTESTANTS, SETFIT_CHOSEN, Rows
+from contestants import ADAPTOX, CONTESTANTS, SETFIT_CHOSEN, Rows
 
 import adaptox
 from adaptox import config as settings
@@ -100,12 +101,10 @@ def measure(names: Sequence[str], config: Config, work: Path) -> dict[str, tuple
     train = Rows.of((*prepared.train, *prepared.validation), config)
     judged = [example for example in prepared.test if target in example.labels]
     test = Rows.of(judged, config)
-    key = hashlib.sha256(
-        repr((train, test, config, _code(), _versions(), evaluate.hardware())).encode()
-    ).hexdigest()
     write_rows(work, train, test, config)
     found = {}
     for name in names:
+        key = _key(name, train, test, config)
         answer = read_answer(work / name, key)
         if answer is None:
             contest = Path(__file__).with_name("contest.py")
@@ -128,11 +127,20 @@ def measure(names: Sequence[str], config: Config, work: Path) -> dict[str, tuple
     return found
 
 
-def _code() -> list[bytes]:
-    """Read what an answer depends on: the contestants' code, how SetFit is set up, and adaptox's code."""
-    beside = [Path(__file__).with_name(name) for name in ("contest.py", "contestants.py")]
-    files = [*beside, SETFIT_CHOSEN, *sorted(Path(adaptox.__file__).parent.rglob("*.py"))]
-    return [file.read_bytes() for file in files if file.is_file()]
+def _key(name: str, train: Rows, test: Rows, config: Config) -> str:
+    """Give a key of all that an answer depends on: what the contestant reads, the code that it runs, the machine.
+
+    The rows are as adaptox prepares them, so that its code is in the key of its own answers alone.
+    """
+    files = [Path(__file__).with_name(code) for code in ("contest.py", "contestants.py")]
+    read: list[object] = [config.seed, config.base.name, config.encode.max_tokens]
+    if name in ADAPTOX:
+        files += sorted(Path(adaptox.__file__).parent.rglob("*.py"))
+        read.append(config)
+    elif SETFIT_CHOSEN.is_file():
+        files.append(SETFIT_CHOSEN)
+    code = [file.read_bytes() for file in files]
+    return hashlib.sha256(repr((train, test, read, code, _versions(), evaluate.hardware())).encode()).hexdigest()
 
 
 def _versions() -> dict[str, str]:
@@ -187,6 +195,7 @@ def _shown(result: Evaluation) -> dict[str, object]:
 def _cost(answer: Measured) -> dict[str, object]:
     return {
         "what": answer.about,
+        "commit": answer.commit,
         "train_rows": answer.train_rows,
         "train_s": round(answer.train_s, 1),
         "peak_memory_mb": round(answer.peak_memory_mb),
