@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from study_blocks import METRICS, NOTHING_YET, interval_of
+from study_blocks import LEVEL, METRICS, NOTHING_YET, difference, interval_of
 
 from adaptox.errors import DataError
-from adaptox.report.phrases import count, listed, p_value, signed, signed_bracket, spread, with_interval
+from adaptox.report.phrases import count, listed, number, p_value, signed, signed_bracket, spread, with_interval
 
 # The best recipe: soups of so many networks, of benchmarks/soups.py.
 _SOUPS, _SOUP = "soups-best-pairs.json", 2
@@ -52,7 +52,10 @@ COLUMNS = (
     ("test", "F", "ece", "F: calibration error"),
     ("folds", "all", "auprc", "folds of train: AUPRC"),
 )
-
+# What differences are told in: tested on the test split, told of folds.
+GAIN_HEADS = tuple(head for name in METRICS.values() for head in (f"F: {name}", "p")) + tuple(
+    f"folds of train: {name}" for name in METRICS.values()
+)
 
 # The same for the README: voices that are one small network, and fewer columns.
 _SHORT = tuple(COLUMNS[index] for index in (0, 1, 3, 5, 6, 7))
@@ -126,10 +129,17 @@ def best(results: Path) -> str:
     found = read(results)
     if found is None:
         return NOTHING_YET
-    heads = [head for *_, head in COLUMNS]
-    lines = [f"| recipe | seeds | {' | '.join(heads)} |", f"|---|---:|{'---:|' * len(heads)}"]
-    lines += list(_lines(found))
-    return "\n".join([_gain(found), *_against(found), "", *lines])
+    now, before = _parted(found)
+    parts = [*_table(now), "", _gain(found), *_compared(found)]
+    if before:
+        parts += ["", "What they were before, and the parts of that:", "", *_table(before)]
+    return "\n".join(parts)
+
+
+def _parted(found: Mapping[str, Any]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Part the recipes as they are decided today from what they were; with none of today, all are."""
+    now = [recipe for recipe in found["recipes"] if "size" in recipe or recipe["study"] in _NOW]
+    return (now, [recipe for recipe in found["recipes"] if recipe not in now]) if now else (found["recipes"], [])
 
 
 def recipes(results: Path) -> str:
@@ -141,15 +151,16 @@ def recipes(results: Path) -> str:
         f"| recipe | seeds | {' | '.join(head for *_, head in _SHORT)} |",
         f"|---|---:|{'---:|' * len(_SHORT)}",
     ]
-    now = [recipe for recipe in found["recipes"] if "size" in recipe or recipe["study"] in _NOW]
-    for recipe in now or found["recipes"]:
+    for recipe in _parted(found)[0]:
         cells = [cell(recipe["with_words"], part, name, metric, False) for part, name, metric, _ in _SHORT]
         lines.append(f"| {_name(recipe)} | {len(recipe['seeds'])} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _lines(found: Mapping[str, Any]) -> Iterator[str]:
-    for recipe in found["recipes"]:
+def _table(recipes: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield f"| recipe | seeds | {' | '.join(head for *_, head in COLUMNS)} |"
+    yield f"|---|---:|{'---:|' * len(COLUMNS)}"
+    for recipe in recipes:
         for voice, what in _VOICES.items():
             if voice not in recipe or (voice == "ensemble" and len(recipe["seeds"]) < 2):
                 continue
@@ -194,28 +205,28 @@ def _gain(found: Mapping[str, Any]) -> str:
     )
 
 
-def _against(found: Mapping[str, Any]) -> Iterator[str]:
-    """Compare each recipe with the one of its name that was measured before."""
-    for recipe in found["recipes"]:
-        if "against" not in recipe:
-            continue
+def _compared(found: Mapping[str, Any]) -> Iterator[str]:
+    """Set each recipe beside the one of its name that was measured before, if one was."""
+    compared = [recipe for recipe in found["recipes"] if "against" in recipe]
+    if not compared:
+        return
+    yield from ("", "What a change gave, all seeds of one less all seeds of the other:", "")
+    yield f"| recipe | less the same | seeds | {' | '.join(GAIN_HEADS)} |"
+    yield f"|---|---|---:|{'---:|' * len(GAIN_HEADS)}"
+    for recipe in compared:
         other = recipe["against"]
         differing = ", ".join(_differing(recipe["config"], other["config"]))
-        same = f"the same with {differing}" if differing else "the same without"
-        yield (
-            f"{_name(recipe)}, less {same} ({len(other['seeds'])} seeds, {other['commit']}), on F: "
-            f"{_gains(other['test'])}; on folds of train: {_gains(other['folds'])}."
-        )
+        seeds = " and ".join(dict.fromkeys(str(len(one["seeds"])) for one in (recipe, other)))
+        cells = [_name(recipe), f"with {differing}" if differing else "without", seeds, *gain_cells(other)]
+        yield f"| {' | '.join(cells)} |"
+    yield from ("", f"With words; bold where p, after Holm for each line, is below {number(LEVEL, 2)}.")
 
 
-def _gains(told: Mapping[str, Any]) -> str:
-    """Write differences, with a verdict where they were tested."""
-    found = []
-    for key, metric in METRICS.items():
-        gain = told[key]
-        tested = f" ({gain['verdict']}; p {p_value(gain['p_holm'])} after Holm)" if "p_holm" in gain else ""
-        found.append(f"{metric} {signed(gain['value'])} {signed_bracket(interval_of(gain))}{tested}")
-    return ", ".join(found)
+def gain_cells(told: Mapping[str, Any]) -> list[str]:
+    """Write differences on the test split, each with its p-value after Holm, and on folds, under `GAIN_HEADS`."""
+    test, folds = told["test"], told["folds"]
+    tested = [cell for key in METRICS for cell in (difference(test[key]), p_value(test[key]["p_holm"]))]
+    return [*tested, *(difference(folds[key]) for key in METRICS)]
 
 
 def _differing(now: Mapping[str, Any], before: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

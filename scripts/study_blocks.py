@@ -150,10 +150,10 @@ def interval_of(entry: Mapping[str, Any]) -> Interval:
 
 
 def difference(entry: Mapping[str, Any]) -> str:
-    """Write a paired difference with its interval, in bold where its p-value after Holm is small."""
+    """Write a paired difference with its interval, in bold where its p-value after Holm, if any, is small."""
     told = f"{signed(entry['value'])} {signed_bracket(interval_of(entry))}"
-    tested = entry["p_holm"] is not None and entry["p_holm"] < LEVEL
-    return f"**{told}**" if tested else told
+    p_holm = entry.get("p_holm")
+    return f"**{told}**" if p_holm is not None and p_holm < LEVEL else told
 
 
 def _said(study: Study) -> str:

@@ -233,7 +233,7 @@ def test_seeds_of_the_best_recipe_fill_headline_and_table(checkout, render_docs,
     level = ".870 [.850–.890]"
     short = f"| LoRA from minilm-prompts | 2 | {' | '.join([level] * 6)} |"
     assert short in block(pages, "recipes").replace("\N{NO-BREAK SPACE}", " ")
-    assert "less the same with" not in found
+    assert "less the same" not in found
 
 
 def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
@@ -246,15 +246,14 @@ def test_the_best_recipe_is_set_beside_the_one_before(checkout, render_docs):
     found["recipes"][0] |= {"against": other, "config": now}
     write(checkout / "docs" / "results" / "study-best-all" / "seeds.json", found)
     told = block(render_docs.pages(checkout), "best")
-    assert 'LoRA from new, less the same with `base.name = "runs/old"` (2 seeds, abc), on F: AUPRC +.010' in told
-    assert "(better; p .040 after Holm), F1 +.010 [-.010 to +.030] (worse; p .040 after Holm); on folds" in told
-    assert "on folds of train: AUPRC +.020 [.000 to +.040], F1 +.030 [+.010 to +.050]." in told
+    (line,) = [line for line in told.splitlines() if "with `base.name" in line]
+    gains = "**+.010 [-.010 to +.030]** | .040 | **+.010 [-.010 to +.030]** | .040"
+    folds = "+.020 [.000 to +.040] | +.030 [+.010 to +.050]"
+    assert line == f'| LoRA from new | with `base.name = "runs/old"` | 2 | {gains} | {folds} |'
     found["recipes"][0] |= {"config": {**now, "base": before["base"]}}
     write(checkout / "docs" / "results" / "study-mean" / "seeds.json", found)
     told = block(render_docs.pages(checkout), "best")
-    assert (
-        "LoRA from old, the mean of all tokens in every stage, less the same without (2 seeds, abc), on F" in told
-    )
+    assert f"| LoRA from old, the mean of all tokens in every stage | without | 2 | {gains} | {folds} |" in told
 
 
 def test_recipes_as_they_are_decided_today_stand_before_the_studies_that_they_are_of(checkout, render_docs):
@@ -401,11 +400,14 @@ def test_soups_are_told_with_what_they_gain_over_their_members(checkout, render_
     write(checkout / "docs" / "results" / "soups.json", told)
     found = block(render_docs.pages(checkout), "soups").replace("\N{NO-BREAK SPACE}", " ")
     level = ".870 [.850–.890] ± .004"
-    assert f"| 1 | 3 | {level} | {level} |" in found
-    assert f"| 3 | 1 | {level} | {level} |" in found
-    assert "3 networks alone, AUPRC on F +.010 [-.010 to +.030], p .300 after Holm, F1 on F" in found
-    assert "AUPRC on folds +.020 [.000 to +.040], F1 on folds" in found
-    assert "1 networks" not in found
+    start = "`minilm-prompts`, Platt's calibration"
+    assert f"| {start} | 1 | 3 | {level} | {level} |" in found
+    assert f"| {start} | 3 | 1 | {level} | {level} |" in found
+    gains = "+.010 [-.010 to +.030] | .300 | +.010 [-.010 to +.030] | .300"
+    folds = "+.020 [.000 to +.040] | +.020 [.000 to +.040]"
+    assert f"| {start} | 3, alone | {gains} | {folds} |" in found
+    assert f"| {start} | 3, with words | {gains} | {folds} |" in found
+    assert "| 1, alone |" not in found
 
 
 def test_other_tools_stand_beside_the_recipe(checkout, render_docs):
