@@ -363,10 +363,13 @@ def test_metrics_json_has_the_form_of_the_contract():
 
 
 def test_hardware_names_processor_cores_and_memory(monkeypatch):
-    assert " cores" in hardware()
+    monkeypatch.setattr("adaptox.evaluate.provenance._cores", lambda: 2)
+    assert ", 2 cores, " in hardware()
     monkeypatch.setattr(Path, "read_text", _refuse)
     monkeypatch.setattr(os, "sysconf", _refuse)
-    assert hardware().endswith(" cores")
+    assert hardware().endswith(", 2 cores")
+    monkeypatch.setattr("adaptox.evaluate.provenance._cores", lambda: 1)
+    assert hardware().endswith(", 1 core")
 
 
 def test_hardware_names_the_gpu_of_a_torch_in_use(monkeypatch):

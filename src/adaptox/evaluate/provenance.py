@@ -18,7 +18,8 @@ def hardware() -> str:
     Returns:
         Such as ``Intel Xeon Platinum 8488C, 2 cores, 8 GiB``.
     """
-    parts = [_processor(), f"{_cores()} cores"]
+    cores = _cores()
+    parts = [_processor(), "1 core" if cores == 1 else f"{cores} cores"]
     memory = _memory_bytes()
     if memory:
         parts.append(f"{memory / 2**30:.0f} GiB")
