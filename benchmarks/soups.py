@@ -150,10 +150,11 @@ def scores(members: Members, group: Sequence[int], fold: int | None, rows: Seque
         part = file.with_name(f".{file.name}")
         np.save(part, scorer.score(conversations(rows)).logits)
         part.replace(file)
-    return _scores(members, np.load(file))
+    return as_scores(members, np.load(file))
 
 
-def _scores(members: Members, logits: FloatArray) -> Scores:
+def as_scores(members: Members, logits: FloatArray) -> Scores:
+    """Put logits under the names of a recipe's outputs."""
     windows = np.ones(len(logits), dtype=np.int64)  # how many there were is not asked here
     return Scores(members.config.outputs.names, logits, windows, windows > 1)
 
@@ -163,17 +164,18 @@ def voices(members: Members, group: Sequence[int]) -> tuple[Voice, Voice]:
     config, data = members.config, members.data
     parts = [scores(members, group, number, fold.held) for number, fold in enumerate(members.folds)]
     rows = tuple(row for fold in members.folds for row in fold.held)
-    held = Held(rows, _scores(members, np.concatenate([part.logits for part in parts])), 0.0)
+    held = Held(rows, as_scores(members, np.concatenate([part.logits for part in parts])), 0.0)
     test = scores(members, group, None, data.prepared.test)
     alone = judge_model(held, test, data, config, {})
     words = weigh_words(config, members.words, held)
     both = judge_model(words.held, words.add(test, data.prepared.test, config), data, config, {})
     told = ({"test": one.evaluation, "folds": one.validation} for one in (alone, both))
-    first, second = (Voice({part: _rows(one[part]) for part in PARTS}, one["folds"].threshold) for one in told)
+    first, second = (Voice({part: rows_of(one[part]) for part in PARTS}, one["folds"].threshold) for one in told)
     return first, second
 
 
-def _rows(evaluation: Evaluation) -> evaluate.ScoredRows:
+def rows_of(evaluation: Evaluation) -> evaluate.ScoredRows:
+    """Give what was judged, in the order of the rows' ids."""
     return benchmark.in_order(evaluation.rows)
 
 
