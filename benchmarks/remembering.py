@@ -65,7 +65,8 @@ class Mixer:
     def logits(self, seed: int, share: float, fold: int | None) -> FloatArray:
         """Score a fold's rows left out, or the rows held out from the base, by a mixed network, once."""
         members, config = self.members, self.members.config
-        file = members.work / f"mixed-{seed}-{share:g}-{'before' if fold is None else fold}.npy"
+        scored = f"before-{self.before_sha256[:12]}" if fold is None else fold
+        file = members.work / f"mixed-{seed}-{share:g}-{scored}.npy"
         if not file.is_file():
             own = members.network(seed, fold)
             mixed = {key: torch.lerp(own[key].float(), start, share) for key, start in self.base.items()}

@@ -10,23 +10,13 @@ import remembering
 import soups
 
 import tiny
-from adaptox import study as studies
-from adaptox.study import StudyConfig
 
 
 @pytest.fixture(scope="module")
 def place(tiny_bert, tmp_path_factory):
     """Two seeds of one recipe, and settings that the base might have been trained by."""
     place = tmp_path_factory.mktemp("remembering")
-    data = tiny.write_csv(place / "rows.csv", tiny.texts())
-    common = tiny.settings(tiny_bert, data, threshold={"folds": 2}, lexicon={"grams": ["words"]})
-    grid = {
-        "name": "tiny",
-        "common": common.model_dump(mode="json", exclude_unset=True, exclude={"name"}),
-        "axes": {"adapter": {"all": {}}},
-        "seeds": [0, 1],
-    }
-    studies.study(StudyConfig.model_validate(grid), place / "study")
+    tiny.two_seeds(tiny_bert, place)
     before = tiny.settings(tiny_bert, tiny.write_csv(place / "before.csv", tiny.texts(seed=1)))
     tiny.write_toml(place / "before.toml", before)
     return place

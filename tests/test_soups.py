@@ -9,25 +9,13 @@ import pytest
 import soups
 
 import tiny
-from adaptox import study as studies
 from adaptox.errors import ConfigError, InputError
-from adaptox.study import StudyConfig
 
 
 @pytest.fixture(scope="module")
 def study(tiny_bert, tmp_path_factory):
     """Two seeds of one recipe."""
-    place = tmp_path_factory.mktemp("soups")
-    data = tiny.write_csv(place / "rows.csv", tiny.texts())
-    common = tiny.settings(tiny_bert, data, threshold={"folds": 2}, lexicon={"grams": ["words"]})
-    grid = {
-        "name": "tiny",
-        "common": common.model_dump(mode="json", exclude_unset=True, exclude={"name"}),
-        "axes": {"adapter": {"all": {}}},
-        "seeds": [0, 1],
-    }
-    studies.study(StudyConfig.model_validate(grid), place / "study")
-    return place / "study"
+    return tiny.two_seeds(tiny_bert, tmp_path_factory.mktemp("soups"))
 
 
 def test_a_soup_of_one_is_its_run_and_a_larger_one_is_compared_with_it(study, monkeypatch):

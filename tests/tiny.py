@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adaptox import cli, config
+from adaptox import cli, config, study
 from adaptox.config import Config
 from adaptox.decide import Decider, logit
 
@@ -143,3 +143,17 @@ def write_tables(path: Path, tables: dict[str, Any]) -> Path:
 
     path.write_text("".join(f"{key} = {inline(value)}\n" for key, value in tables.items()), encoding="utf-8")
     return path
+
+
+def two_seeds(base: Path, place: Path) -> Path:
+    """Run a study of two seeds of one recipe, with folds and words, and give its folder."""
+    data = write_csv(place / "rows.csv", texts())
+    common = settings(base, data, threshold={"folds": 2}, lexicon={"grams": ["words"]})
+    grid = {
+        "name": "tiny",
+        "common": common.model_dump(mode="json", exclude_unset=True, exclude={"name"}),
+        "axes": {"adapter": {"all": {}}},
+        "seeds": [0, 1],
+    }
+    study.study(study.StudyConfig.model_validate(grid), place / "study")
+    return place / "study"
