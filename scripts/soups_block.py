@@ -42,8 +42,9 @@ def soups(results: Path) -> str:
     files = ", ".join(f"[{path.stem}](docs/results/{path.name})" for path in paths)
     hardware = "; ".join(dict.fromkeys(told["hardware"] for told in found.values()))
     end = (
-        f"{brackets(next(iter(found.values())))} Soups of a size overlap, so ±, brackets and p-values say too "
-        f"little; bold where p, after Holm for each line, is below {number(LEVEL, 2)}. {hardware} "
+        f"The first table is with words. {brackets(next(iter(found.values())))} Soups of a size overlap, so ±, "
+        f"brackets and p-values say too little; bold where p, after Holm for each line, is below "
+        f"{number(LEVEL, 2)}. {hardware} "
         f"([script](benchmarks/soups.py); {files})."
     )
     return "\n".join([*lines, "", end])
